@@ -1,0 +1,75 @@
+// Package plan turns PromQL text into an immutable plan that says for itself on which tier it runs.
+//
+// It is the only importer of the upstream parser. It is pure: it must not know series, samples, clocks or storage.
+package plan
+
+import (
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// Tier names how a plan runs.
+type Tier int
+
+// Tier0 is the upstream PromQL engine over history; it takes anything valid.
+const Tier0 Tier = 0
+
+// Options configures a Compiler. The zero value accepts what Prometheus accepts without feature flags.
+type Options struct {
+	// ExperimentalFunctions admits the functions that Prometheus hides behind a feature flag.
+	ExperimentalFunctions bool
+}
+
+// Compiler parses and plans expressions. It is immutable and safe for concurrent use.
+type Compiler struct {
+	parser parser.Parser
+}
+
+// NewCompiler returns a compiler for the dialect that o describes.
+func NewCompiler(o Options) *Compiler {
+	return &Compiler{parser: parser.NewParser(parser.Options{
+		EnableExperimentalFunctions: o.ExperimentalFunctions,
+	})}
+}
+
+// Parser returns the parser itself, for upstream components (rule files, HTTP API, engine) that want one.
+func (c *Compiler) Parser() parser.Parser { return c.parser }
+
+// Plan is one expression, ready to run. It is immutable.
+type Plan struct {
+	expr   parser.Expr
+	text   string
+	tier   Tier
+	reason string
+}
+
+// Compile parses text. Errors are the upstream parser's, positions within text included.
+func (c *Compiler) Compile(text string) (*Plan, error) {
+	expr, err := c.parser.ParseExpr(text)
+	if err != nil {
+		return nil, err
+	}
+	switch t := expr.Type(); t {
+	case parser.ValueTypeVector, parser.ValueTypeScalar:
+	default:
+		return nil, fmt.Errorf("expression is of type %s; rules take instant vectors and scalars", t)
+	}
+	return &Plan{expr: expr, text: expr.String(), tier: Tier0, reason: "the compiled engine is not part of this build"}, nil
+}
+
+// String returns the expression in the upstream printer's canonical form, made once.
+func (p *Plan) String() string { return p.text }
+
+// Pretty returns the expression indented for people.
+func (p *Plan) Pretty() string { return parser.Prettify(p.expr) }
+
+// Expr returns the syntax tree. Callers must not change it.
+func (p *Plan) Expr() parser.Expr { return p.expr }
+
+// Tier returns the tier that the plan runs on and, if that is Tier0, why.
+func (p *Plan) Tier() (Tier, string) { return p.tier, p.reason }
+
+// Selectors returns the matchers of every vector selector in the expression, __name__ included.
+func (p *Plan) Selectors() [][]*labels.Matcher { return parser.ExtractSelectors(p.expr) }

@@ -1,0 +1,79 @@
+// Package rule reads rule files of every dialect into one validated rule model, and keeps each file's last good
+// version while a newer one is broken.
+//
+// It must not know how rules are evaluated, scheduled or stored.
+package rule
+
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin/tocsin/internal/plan"
+)
+
+// Dialect names the language a rule file is written in.
+type Dialect string
+
+// The dialects: Prometheus's groups, and the flat list of simple rules.
+const (
+	Prometheus Dialect = "prometheus"
+	Simple     Dialect = "simple"
+)
+
+// Kind says what a rule's result becomes.
+type Kind string
+
+// The kinds, spelled as the HTTP API spells them.
+const (
+	Alerting  Kind = "alerting"
+	Recording Kind = "recording"
+)
+
+// Rule is one validated rule. It is immutable after load.
+type Rule struct {
+	Kind Kind
+	// Name is the alert's name or the recorded metric's name.
+	Name string
+	Plan *plan.Plan
+	// For is how long the condition holds before a pending alert fires.
+	For time.Duration
+	// KeepFiringFor is how long an alert fires on after its condition cleared.
+	KeepFiringFor time.Duration
+	// Labels are the rule's own, with the group's where the rule does not say otherwise. Values of alerting rules
+	// are templates.
+	Labels labels.Labels
+	// Annotations are templates; empty for recording rules.
+	Annotations labels.Labels
+	// Line is where the rule stands in its file, from 1.
+	Line int
+	// Condition is the simple dialect's source text, empty in other dialects.
+	Condition string
+	// ID is equal for two rules exactly when everything that decides their alerts' identity and timing is equal:
+	// kind, name, expression, for, keep_firing_for, labels and annotations. Alert state survives a reload when it is.
+	ID string
+}
+
+// Group is a list of rules that are evaluated together, in order, at one time.
+type Group struct {
+	Name string
+	// File is the rule file's path as the configuration resolved it, or "builtin:<name>".
+	File string
+	// Interval between evaluations; zero means the configuration's default.
+	Interval time.Duration
+	// Limit on the alerts or series one rule may produce; zero means none.
+	Limit int
+	// QueryOffset moves evaluations into the past; nil means the configuration's default.
+	QueryOffset *time.Duration
+	Rules       []*Rule
+}
+
+// File is one loaded rule file.
+type File struct {
+	Path    string
+	Dialect Dialect
+	Groups  []*Group
+	// Hash is the hex SHA-256 of the content: the file's version.
+	Hash     string
+	LoadedAt time.Time
+}
