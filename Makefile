@@ -1,0 +1,34 @@
+# Every target runs from a fresh clone with only Go installed; what needs more says so and skips loudly.
+GO       ?= go
+FUZZTIME ?= 60s
+export CGO_ENABLED ?= 0
+
+.PHONY: build test race lint fuzz e2e ci clean
+
+build: ## the static binary, ./tocsin
+	$(GO) build -trimpath -o tocsin ./cmd/tocsin
+
+test: ## what the README says: every test that needs only Go
+	$(GO) test ./...
+
+race: ## the same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint: ## vet, staticcheck, formatting
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@test -z "$$(gofmt -l .)" || { echo "gofmt needed:"; gofmt -l .; exit 1; }
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+e2e: ## the built binary against real clients; those that are not installed are skipped loudly
+	$(GO) test -count=1 ./internal/e2e/...
+
+ci: ; bash .ci/run
+
+clean: ; rm -rf tocsin bin

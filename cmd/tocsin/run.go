@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/tocsin/tocsin"
+)
+
+type runCmd struct {
+	Config    string `help:"Configuration file: a prometheus.yml, with a 'tocsin:' section if you like. Without one, this host is watched." placeholder:"FILE"`
+	Listen    string `help:"Address to serve on (default 127.0.0.1:9909). Beyond loopback it needs authentication: see 'tocsin reference', web.config_file." placeholder:"ADDR"`
+	Data      string `help:"Directory for everything that must survive (default ./tocsin-data)." placeholder:"DIR"`
+	LogLevel  string `name:"log.level" help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	LogFormat string `name:"log.format" help:"logfmt or json." enum:"logfmt,json" default:"logfmt"`
+	Quiet     bool   `help:"Do not print alert transitions on standard output."`
+}
+
+func (c *runCmd) Help() string {
+	return `Alert transitions are printed on standard output, one readable line each; the log goes to standard error.
+
+SIGHUP and POST /-/reload read the configuration and the rule files again; so does changing them.
+SIGTERM and SIGINT stop taking, finish what is in flight and exit 0.`
+}
+
+func (c *runCmd) Run(ctx context.Context, s streams) error {
+	logger, err := newLogger(s, c.LogLevel, c.LogFormat)
+	if err != nil {
+		return err
+	}
+	o := tocsin.Options{
+		ConfigFile: c.Config,
+		Listen:     c.Listen,
+		DataDir:    c.Data,
+		Logger:     logger,
+	}
+	if !c.Quiet {
+		o.Console = s.out
+	}
+	srv, err := tocsin.New(o)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				// Reload logs and counts its own outcome; there is nobody to return it to.
+				_ = srv.Reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return srv.Run(ctx)
+}
+
+func newLogger(s streams, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log.level: %w", err)
+	}
+	ho := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(s.err, ho)), nil
+	}
+	return slog.New(slog.NewTextHandler(s.err, ho)), nil
+}
