@@ -32,9 +32,9 @@ var floors = []struct {
 
 // sameFloor lists the uses between rooms of one floor; each is a deliberate, acyclic exception.
 var sameFloor = map[string][]string{
-	"internal/history":            {"internal/plan"},                  // tier 0 runs plans
+	"internal/history":            {"internal/plan"},                   // tier 0 runs plans
 	"internal/engine":             {"internal/rule", "internal/alert"}, // evaluates rules into alert states
-	"internal/notify":             {"internal/alert"},                 // is told about alerts
+	"internal/notify":             {"internal/alert"},                  // is told about alerts
 	"internal/ingest/push":        {"internal/ingest/body"},
 	"internal/ingest/otlp":        {"internal/ingest/body"},
 	"internal/ingest/remotewrite": {"internal/ingest/body"},

@@ -1,0 +1,193 @@
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	amconfig "github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/config/receiver"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/alertmanager/inhibit"
+	amnotify "github.com/prometheus/alertmanager/notify"
+	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/alertmanager/timeinterval"
+)
+
+// pipeline is all that one configuration brings about. It is built without side effects, run once, and stopped.
+type pipeline struct {
+	n            *Notifier
+	shown        *amconfig.Config // as its author wrote it
+	routes       *dispatch.Route
+	tmpl         *template.Template
+	stage        *drainStage
+	inhibitor    *inhibit.Inhibitor
+	dispatcher   *dispatch.Dispatcher // nil until run
+	receivers    int
+	integrations int
+	running      sync.WaitGroup
+}
+
+// build makes a pipeline of cfg; on an error nothing has happened.
+func (n *Notifier) build(cfg *amconfig.Config) (*pipeline, error) {
+	if err := complete(cfg); err != nil {
+		return nil, err
+	}
+	effective := withDrill(cfg, n.opts.DrillURL)
+	tmpl, err := template.FromGlobs(effective.Templates)
+	if err != nil {
+		return nil, fmt.Errorf("alertmanager configuration: templates: %w", err)
+	}
+	tmpl.ExternalURL = n.opts.ExternalURL
+
+	p := &pipeline{n: n, shown: cfg, tmpl: tmpl, routes: dispatch.NewRoute(effective.Route, nil)}
+	integrations, err := p.buildReceivers(effective)
+	if err != nil {
+		return nil, err
+	}
+	p.inhibitor = inhibit.NewInhibitor(n.inhibitorView(effective.InhibitRules), effective.InhibitRules, n.logger, n.events)
+	stages := n.builder.New(integrations, func() time.Duration { return 0 }, p.inhibitor, n.silencer,
+		timeinterval.NewIntervener(timeIntervals(effective)), n.groupMarker, n.nflog, nil)
+	p.stage = newDrainStage(stages, n.flights)
+	return p, nil
+}
+
+// complete checks what amconfig.Load has checked of a configuration from a file, for those that were put together
+// otherwise.
+func complete(cfg *amconfig.Config) error {
+	if cfg.Route == nil || cfg.Route.Receiver == "" {
+		return errors.New("alertmanager configuration: the root route needs a receiver")
+	}
+	if cfg.Global == nil {
+		return errors.New("alertmanager configuration: no global section; load it with alertmanager's config.Load")
+	}
+	known := make(map[string]bool, len(cfg.Receivers))
+	for _, r := range cfg.Receivers {
+		known[r.Name] = true
+	}
+	return checkReceivers(cfg.Route, known)
+}
+
+func checkReceivers(r *amconfig.Route, known map[string]bool) error {
+	if r.Receiver != "" && !known[r.Receiver] {
+		return fmt.Errorf("alertmanager configuration: a route names receiver %q, which is not defined", r.Receiver)
+	}
+	for _, c := range r.Routes {
+		if err := checkReceivers(c, known); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buildReceivers builds the integrations of all receivers that a route uses, as upstream does.
+func (p *pipeline) buildReceivers(cfg *amconfig.Config) (map[string][]amnotify.Integration, error) {
+	used := map[string]bool{}
+	p.routes.Walk(func(r *dispatch.Route) { used[r.RouteOpts.Receiver] = true })
+
+	out := make(map[string][]amnotify.Integration, len(used))
+	for _, rc := range cfg.Receivers {
+		if !used[rc.Name] {
+			p.n.logger.Info("No route uses this receiver", "receiver", rc.Name)
+			continue
+		}
+		built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger)
+		if err != nil {
+			return nil, fmt.Errorf("alertmanager configuration: receiver %q: %w", rc.Name, err)
+		}
+		for i := range built {
+			built[i] = watched(built[i], rc.Name, p.n.opts.OnDelivery, p.n.metrics.abandoned)
+		}
+		out[rc.Name] = built
+		p.integrations += len(built)
+	}
+	p.receivers = len(out)
+	return out, nil
+}
+
+func timeIntervals(cfg *amconfig.Config) map[string][]timeinterval.TimeInterval {
+	out := make(map[string][]timeinterval.TimeInterval, len(cfg.MuteTimeIntervals)+len(cfg.TimeIntervals))
+	for _, ti := range cfg.MuteTimeIntervals {
+		out[ti.Name] = ti.TimeIntervals
+	}
+	for _, ti := range cfg.TimeIntervals {
+		out[ti.Name] = ti.TimeIntervals
+	}
+	return out
+}
+
+// runInhibitor returns once all alerts that are there are known as sources. The pipeline before may run on meanwhile.
+func (p *pipeline) runInhibitor() {
+	p.running.Go(p.inhibitor.Run)
+	p.inhibitor.WaitForLoading()
+}
+
+// runDispatcher lets alerts through from startAt on; it returns once those that are there are in their groups.
+func (p *pipeline) runDispatcher(startAt time.Time) {
+	p.dispatcher = dispatch.NewDispatcher(p.n.store, p.routes, p.stage, p.n.groupMarker, flushTimeout, 30*time.Second, nil,
+		p.n.logger, p.n.events, p.n.dispatcherMetrics, p.tmpl)
+	p.running.Go(func() { p.dispatcher.Run(startAt) })
+	p.dispatcher.WaitForLoading()
+}
+
+// flushTimeout bounds one flush of a group, as upstream does: by its group_interval, but by no less than 10 s.
+func flushTimeout(groupInterval time.Duration) time.Duration {
+	return max(groupInterval, amnotify.MinTimeout)
+}
+
+// halt ends dispatching; deliveries under way go on until finish. Upstream's dispatcher, where it still waits for
+// Options.StartDelay, ends only then; nothing waits for that, as by now it can neither take nor tell anything.
+func (p *pipeline) halt() {
+	p.stage.close()
+	stopped := make(chan struct{})
+	go func() {
+		p.dispatcher.Stop()
+		close(stopped)
+	}()
+	enough := time.NewTimer(100 * time.Millisecond)
+	defer enough.Stop()
+	select {
+	case <-stopped:
+	case <-enough.C:
+	}
+}
+
+// finish, after halt, waits for deliveries under way and ends what is left.
+func (p *pipeline) finish(patience time.Duration, l *slog.Logger) {
+	if !p.stage.drain(patience) {
+		l.Warn("Deliveries were cut off because they took too long to end; they are tried again", "waited", patience)
+	}
+	p.inhibitor.Stop()
+	p.running.Wait()
+}
+
+// Warnings says in words what of cfg has no effect here, or not the one it seems to have.
+func Warnings(cfg *amconfig.Config, retention time.Duration) []string {
+	var out []string
+	if cfg.TracingConfig.Endpoint != "" {
+		out = append(out, "tracing: not supported, no traces are sent")
+	}
+	if e := cfg.EventRecorder; len(e.FileOutputs)+len(e.WebhookOutputs)+len(e.KafkaOutputs)+len(e.StdoutOutputs) > 0 {
+		out = append(out, "event_recorder: not supported, no events are recorded")
+	}
+	if cfg.Route == nil {
+		return out
+	}
+	if retention == 0 {
+		retention = DefaultRetention
+	}
+	dispatch.NewRoute(cfg.Route, nil).Walk(func(r *dispatch.Route) {
+		o := r.RouteOpts
+		if o.RepeatInterval > retention {
+			out = append(out, fmt.Sprintf("route %s: repeat_interval %s is longer than the notification log is kept (%s): "+
+				"notifications repeat earlier", r.Key(), o.RepeatInterval, retention))
+		}
+		if o.RepeatInterval < o.GroupInterval {
+			out = append(out, fmt.Sprintf("route %s: repeat_interval %s is shorter than group_interval %s: "+
+				"notifications repeat at the next group_interval", r.Key(), o.RepeatInterval, o.GroupInterval))
+		}
+	})
+	return out
+}

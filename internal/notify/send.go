@@ -1,0 +1,110 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	amalert "github.com/prometheus/alertmanager/alert"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin/tocsin/internal/alert"
+)
+
+// Reasons why an alert was not taken.
+const (
+	dropInvalid   = "invalid"
+	dropCancelled = "cancelled"
+	dropStopped   = "stopped"
+)
+
+// putBatch is how many alerts enter the provider under one hold of its lock.
+const putBatch = 256
+
+// Send hands alerts to the pipeline, with the same defaults as Alertmanager's API: StartsAt is now (or EndsAt, where only
+// that is given), EndsAt is now plus the configuration's resolve_timeout. It returns when the dispatcher has been handed
+// all of them; where that is slow, Send is. Alerts that cannot be taken are counted, and invalid ones logged.
+func (n *Notifier) Send(ctx context.Context, alerts []alert.Outgoing) {
+	if n.stopped.Load() {
+		n.metrics.dropped.WithLabelValues(dropStopped).Add(float64(len(alerts)))
+		return
+	}
+	now := time.Now()
+	resolveTimeout := time.Duration(n.config().Global.ResolveTimeout)
+	valid := make([]*amalert.Alert, 0, len(alerts))
+	var firing, resolved int
+	var invalid []error
+	for _, out := range alerts {
+		a := fromOutgoing(out, now, resolveTimeout)
+		if err := a.Validate(); err != nil {
+			invalid = append(invalid, err)
+			continue
+		}
+		if a.ResolvedAt(now) {
+			resolved++
+		} else {
+			firing++
+		}
+		valid = append(valid, a)
+	}
+	n.metrics.alerts.WithLabelValues("firing").Add(float64(firing))
+	n.metrics.alerts.WithLabelValues("resolved").Add(float64(resolved))
+	if len(invalid) > 0 {
+		n.metrics.dropped.WithLabelValues(dropInvalid).Add(float64(len(invalid)))
+		n.logger.Error("Alerts were dropped because they are not valid", "dropped", len(invalid), "first", invalid[0])
+	}
+	if err := n.put(ctx, valid); err != nil {
+		n.logger.Error("Alerts were dropped", "err", err)
+	}
+}
+
+func (n *Notifier) put(ctx context.Context, alerts []*amalert.Alert) error {
+	// All sources of the batch first: the batch may be split, and a target in an early part must not overtake its source
+	// in a later one.
+	n.store.announce(alerts)
+	for len(alerts) > 0 {
+		if ctx.Err() != nil {
+			n.metrics.dropped.WithLabelValues(dropCancelled).Add(float64(len(alerts)))
+			return context.Cause(ctx)
+		}
+		part := alerts[:min(putBatch, len(alerts))]
+		alerts = alerts[len(part):]
+		if err := n.store.Alerts.Put(ctx, part...); err != nil {
+			return errors.Join(errors.New("the alert provider refused them"), err)
+		}
+	}
+	return nil
+}
+
+func fromOutgoing(o alert.Outgoing, now time.Time, resolveTimeout time.Duration) *amalert.Alert {
+	a := &amalert.Alert{
+		Alert: model.Alert{
+			Labels: toLabelSet(o.Labels, false), Annotations: toLabelSet(o.Annotations, true),
+			StartsAt: o.StartsAt, EndsAt: o.EndsAt, GeneratorURL: o.GeneratorURL,
+		},
+		UpdatedAt: now,
+	}
+	if a.StartsAt.IsZero() {
+		a.StartsAt = now
+		if !a.EndsAt.IsZero() {
+			a.StartsAt = a.EndsAt
+		}
+	}
+	if a.EndsAt.IsZero() {
+		a.Timeout = true
+		a.EndsAt = now.Add(resolveTimeout)
+	}
+	return a
+}
+
+// toLabelSet converts; an empty label is no label, but an empty annotation may stay one.
+func toLabelSet(ls labels.Labels, keepEmpty bool) model.LabelSet {
+	set := make(model.LabelSet, ls.Len())
+	ls.Range(func(l labels.Label) {
+		if l.Value != "" || keepEmpty {
+			set[model.LabelName(l.Name)] = model.LabelValue(l.Value)
+		}
+	})
+	return set
+}
