@@ -1,0 +1,190 @@
+package config
+
+import (
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/tocsin/tocsin/internal/series"
+)
+
+// Tocsin is the `tocsin:` section: every setting of ours. A field that the file leaves out, or gives as null, keeps its
+// default. Durations are written as in Prometheus (30s, 5m, 1h30m, 15d), sizes as 32MiB. Relative paths in the file
+// resolve against the file's own directory.
+//
+// The comments of these fields are the text of reference.yml.
+type Tocsin struct {
+	// Address that the HTTP server listens on: host:port. With another host than a loopback address,
+	// web.config_file should ask for authentication.
+	Listen string `yaml:"listen"`
+	// Directory of everything that is kept: samples, alert state, silences, pushed groups. Left out, it is
+	// ./tocsin-data in the working directory.
+	Data string `yaml:"data"`
+	// How long a stop may take: after it, what has not finished is cut off.
+	ShutdownTimeout model.Duration `yaml:"shutdown_timeout"`
+	// The HTTP server: pages and APIs.
+	Web Web `yaml:"web"`
+	// The samples that are kept.
+	History History `yaml:"history"`
+	// Queries, of the API and of rules.
+	Query Query `yaml:"query"`
+	// What a single request or series may be at most; what is over it is refused with an error that says so.
+	Limits Limits `yaml:"limits"`
+	// Who is told, and how.
+	Notifications Notifications `yaml:"notifications"`
+	// The Pushgateway protocol.
+	Push Push `yaml:"push"`
+	// Metrics of this host, under node_exporter's names.
+	Host Host `yaml:"host"`
+	// Metrics of this process, as the job "tocsin".
+	SelfScrape SelfScrape `yaml:"self_scrape"`
+	// Rules, their files and their alerts.
+	Rules Rules `yaml:"rules"`
+}
+
+// Web holds the HTTP server's settings.
+type Web struct {
+	// A file in the format of Prometheus's web.config.file (TLS, client certificates, basic authentication).
+	// Empty: plain HTTP without authentication.
+	ConfigFile string `yaml:"config_file"`
+	// URL under which people reach this instance; used in links of notifications. Empty: made from the address that
+	// is listened on.
+	ExternalURL string `yaml:"external_url"`
+	// Regular expression, anchored at both ends, of the origins that browsers may call the API from. Empty: none but
+	// this server's own pages.
+	CORSOrigin string `yaml:"cors_origin"`
+	// Title of the pages.
+	PageTitle string `yaml:"page_title"`
+	// Whether /debug/pprof is served.
+	Pprof bool `yaml:"pprof"`
+	// Whether the API may delete series, take snapshots and clean tombstones (/api/v1/admin).
+	AdminAPI bool `yaml:"admin_api"`
+}
+
+// History holds the settings of stored samples.
+type History struct {
+	// How long samples are kept. 0s: no limit by age. Left out, storage.tsdb.retention.time applies where it is set.
+	RetentionTime model.Duration `yaml:"retention_time"`
+	// How large the stored blocks may become before the oldest go. 0: no limit by size. Left out,
+	// storage.tsdb.retention.size applies where it is set.
+	RetentionSize Bytes `yaml:"retention_size"`
+	// How much older than the newest sample a sample may be and still be stored. 0s: out-of-order samples are
+	// refused. Left out, storage.tsdb.out_of_order_time_window applies where it is set.
+	OutOfOrderTimeWindow model.Duration `yaml:"out_of_order_time_window"`
+}
+
+// Query holds the limits of queries.
+type Query struct {
+	// How long a query may run.
+	Timeout model.Duration `yaml:"timeout"`
+	// How many samples a query may hold in memory.
+	MaxSamples int `yaml:"max_samples"`
+	// How many queries run at once; further ones wait.
+	MaxConcurrency int `yaml:"max_concurrency"`
+	// How far back an instant selector looks for a sample.
+	LookbackDelta model.Duration `yaml:"lookback_delta"`
+	// Whether PromQL's experimental functions are allowed, in queries and in rules.
+	ExperimentalFunctions bool `yaml:"experimental_functions"`
+}
+
+// Limits holds the bounds of what is taken in.
+type Limits struct {
+	// Size of a request's body as it is sent.
+	BodySize Bytes `yaml:"body_size"`
+	// Size of a request's body once it is decompressed.
+	DecompressedSize Bytes `yaml:"decompressed_size"`
+	// How many labels a series may have, its name included. 0: 128. -1: no limit.
+	LabelsPerSeries int `yaml:"labels_per_series"`
+	// How many bytes a label's name may have. 0: 1024. -1: no limit.
+	LabelNameLength int `yaml:"label_name_length"`
+	// How many bytes a label's value may have. 0: 8192. -1: no limit.
+	LabelValueLength int `yaml:"label_value_length"`
+}
+
+// Series returns the limits of one series' labels, defaults filled in.
+func (l Limits) Series() series.Limits {
+	return series.Limits{Labels: l.LabelsPerSeries, NameLength: l.LabelNameLength, ValueLength: l.LabelValueLength}.WithDefaults()
+}
+
+// Notifications holds the settings of delivery.
+type Notifications struct {
+	// An Alertmanager configuration file, used as it is. Empty: a built-in one, with group_wait: 0s and nobody to tell
+	// beyond the console and the API.
+	AlertmanagerConfig string `yaml:"alertmanager_config"`
+	// How long the record of what was sent, and of silences that ended, is kept.
+	Retention model.Duration `yaml:"retention"`
+}
+
+// Push holds the settings of pushed groups.
+type Push struct {
+	// How often the last pushed values of a group are stated anew, as Prometheus would by scraping a Pushgateway.
+	Interval model.Duration `yaml:"interval"`
+	// How long after its last push a group goes stale. 0s: never, as in Pushgateway.
+	TTL model.Duration `yaml:"ttl"`
+}
+
+// Host holds the settings of this host's own metrics. Enabled is never nil in a Config.
+type Host struct {
+	// Whether this host's metrics are collected. Left out: true when running without a configuration file, false with
+	// one.
+	Enabled *bool `yaml:"enabled"`
+	// How often.
+	Interval model.Duration `yaml:"interval"`
+	// Names of node_exporter's collectors to run. Empty: those that node_exporter runs by default.
+	Collectors []string `yaml:"collectors"`
+}
+
+// SelfScrape holds the settings of this process's own metrics.
+type SelfScrape struct {
+	// Whether this process's metrics are stored.
+	Enabled bool `yaml:"enabled"`
+	// How often.
+	Interval model.Duration `yaml:"interval"`
+}
+
+// Rules holds the settings that are the same for all rules. The files are named by the top-level rule_files. Builtin is
+// never nil in a Config.
+type Rules struct {
+	// Whether the built-in host rules are loaded. Left out: true when running without a configuration file, false with
+	// one.
+	Builtin *bool `yaml:"builtin"`
+	// How often files are looked at for changes, beside the notices of the file system, which not every file system
+	// gives. 0s: never.
+	ReloadInterval model.Duration `yaml:"reload_interval"`
+	// How long an alert that still fires waits before it is sent again.
+	ResendDelay model.Duration `yaml:"resend_delay"`
+	// How long an outage may last for the pending time of alerts to survive it.
+	ForOutageTolerance model.Duration `yaml:"for_outage_tolerance"`
+	// How long an alert that was pending before a restart stays pending at least after it.
+	ForGracePeriod model.Duration `yaml:"for_grace_period"`
+}
+
+// DefaultTocsin returns the defaults of the `tocsin:` section. The two fields whose default depends on whether there is a file
+// (host.enabled, rules.builtin) are nil here.
+func DefaultTocsin() Tocsin {
+	d := func(v time.Duration) model.Duration { return model.Duration(v) }
+	return Tocsin{
+		Listen:          "127.0.0.1:9909",
+		Data:            "./tocsin-data",
+		ShutdownTimeout: d(30 * time.Second),
+		Web:             Web{PageTitle: "tocsin"},
+		History:         History{RetentionTime: d(15 * 24 * time.Hour)},
+		Query: Query{
+			Timeout:        d(2 * time.Minute),
+			MaxSamples:     50_000_000,
+			MaxConcurrency: 20,
+			LookbackDelta:  d(5 * time.Minute),
+		},
+		Limits:        Limits{BodySize: 32 * MiB, DecompressedSize: 128 * MiB},
+		Notifications: Notifications{Retention: d(120 * time.Hour)},
+		Push:          Push{Interval: d(15 * time.Second)},
+		Host:          Host{Interval: d(15 * time.Second)},
+		SelfScrape:    SelfScrape{Enabled: true, Interval: d(15 * time.Second)},
+		Rules: Rules{
+			ReloadInterval:     d(30 * time.Second),
+			ResendDelay:        d(time.Minute),
+			ForOutageTolerance: d(time.Hour),
+			ForGracePeriod:     d(10 * time.Minute),
+		},
+	}
+}
