@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"time"
 )
 
 // Options configures a Server. The zero value watches this host on 127.0.0.1:9909 with data in ./tocsin-data.
@@ -21,8 +20,6 @@ type Options struct {
 	Console io.Writer
 	// LookupEnv resolves ${NAME} in the configuration; nil means os.LookupEnv.
 	LookupEnv func(string) (string, bool)
-	// WatchInterval is how often changed files are looked for where the system does not say; default 5 s.
-	WatchInterval time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -31,9 +28,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LookupEnv == nil {
 		o.LookupEnv = os.LookupEnv
-	}
-	if o.WatchInterval <= 0 {
-		o.WatchInterval = 5 * time.Second
 	}
 	return o
 }

@@ -2,7 +2,8 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"io"
+	"strings"
 
 	"github.com/tocsin/tocsin/internal/config"
 	"github.com/tocsin/tocsin/internal/plan"
@@ -17,4 +18,89 @@ type checkCmd struct {
 type checkConfigCmd struct {
 	Files []string `arg:"" name:"file" help:"Files to check."`
 	JSON  bool     `name:"json" help:"Print as JSON."`
+}
+
+func (c *checkConfigCmd) Help() string {
+	return `What a file is, is found out from its content. Warnings name what is accepted and yet may not be what you think: sections of
+Prometheus that tocsin does not have, a group_wait that holds back alerts. Exit code 1 when a file has errors.`
+}
+
+func (c *checkConfigCmd) Run(s streams) error {
+	ok := true
+	reports := make([]config.Report, 0, len(c.Files))
+	for _, f := range c.Files {
+		r := config.Check(f, config.LoadOptions{})
+		reports = append(reports, r)
+		ok = ok && r.OK
+	}
+	if c.JSON {
+		if err := printJSON(s, map[string]any{"files": reports}); err != nil {
+			return err
+		}
+	} else {
+		for _, r := range reports {
+			printConfigReport(s.out, r)
+		}
+	}
+	if !ok {
+		return errReported
+	}
+	return nil
+}
+
+func printConfigReport(w io.Writer, r config.Report) {
+	fmt.Fprintf(w, "%s  %s (%s)\n", verdict(r.OK), r.File, r.Kind)
+	for _, e := range r.Errors {
+		fmt.Fprintf(w, "      error: %s\n", e)
+	}
+	for _, wa := range r.Warnings {
+		fmt.Fprintf(w, "      warning: %s\n", wa)
+	}
+}
+
+func verdict(ok bool) string {
+	if ok {
+		return "ok  "
+	}
+	return "FAIL"
+}
+
+type checkRulesCmd struct {
+	Files        []string `arg:"" name:"file" help:"Rule files to check."`
+	Experimental bool     `help:"Allow PromQL's experimental functions."`
+	JSON         bool     `name:"json" help:"Print as JSON."`
+}
+
+func (c *checkRulesCmd) Help() string {
+	return `For each simple rule, the PromQL that it became is shown. Exit code 1 when a file has errors.`
+}
+
+func (c *checkRulesCmd) Run(s streams) error {
+	report := rule.Check(c.Files, plan.NewCompiler(plan.Options{ExperimentalFunctions: c.Experimental}))
+	if c.JSON {
+		if err := printJSON(s, report); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range report.Files {
+			printRulesReport(s.out, f)
+		}
+	}
+	if !report.OK() {
+		return errReported
+	}
+	return nil
+}
+
+func printRulesReport(w io.Writer, f rule.FileReport) {
+	fmt.Fprintf(w, "%s  %s (%d groups, %d rules)\n", verdict(f.OK), f.File, f.Groups, f.Rules)
+	for _, e := range f.Errors {
+		fmt.Fprintf(w, "      error: %s\n", strings.ReplaceAll(e, "\n", "\n             "))
+	}
+	for _, wa := range f.Warnings {
+		fmt.Fprintf(w, "      warning: %s\n", wa)
+	}
+	for _, r := range f.Simple {
+		fmt.Fprintf(w, "      %s: %s\n        became: %s\n", r.Name, r.Condition, r.PromQL)
+	}
 }

@@ -4,8 +4,6 @@
 package plan
 
 import (
-	"fmt"
-
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -31,6 +29,7 @@ type Compiler struct {
 func NewCompiler(o Options) *Compiler {
 	return &Compiler{parser: parser.NewParser(parser.Options{
 		EnableExperimentalFunctions: o.ExperimentalFunctions,
+		ExperimentalDurationExpr:    true, // No longer an experiment, for all its name: Prometheus has it on.
 	})}
 }
 
@@ -45,16 +44,14 @@ type Plan struct {
 	reason string
 }
 
-// Compile parses text. Errors are the upstream parser's, positions within text included.
+// Compile parses text. Errors are the upstream parser's, positions within text included; ErrorOffset reads them.
+//
+// Like upstream's rule loader, it takes expressions of every type. One that is neither an instant vector nor a scalar
+// (see ResultType) loads as a rule and fails at each evaluation.
 func (c *Compiler) Compile(text string) (*Plan, error) {
 	expr, err := c.parser.ParseExpr(text)
 	if err != nil {
 		return nil, err
-	}
-	switch t := expr.Type(); t {
-	case parser.ValueTypeVector, parser.ValueTypeScalar:
-	default:
-		return nil, fmt.Errorf("expression is of type %s; rules take instant vectors and scalars", t)
 	}
 	return &Plan{expr: expr, text: expr.String(), tier: Tier0, reason: "the compiled engine is not part of this build"}, nil
 }

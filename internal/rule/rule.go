@@ -47,7 +47,8 @@ type Rule struct {
 	Annotations labels.Labels
 	// Line is where the rule stands in its file, from 1.
 	Line int
-	// Condition is the simple dialect's source text, empty in other dialects.
+	// Condition is the simple dialect's source text ("greater_than 80" for the operator words), empty in other
+	// dialects.
 	Condition string
 	// ID is equal for two rules exactly when everything that decides their alerts' identity and timing is equal:
 	// kind, name, expression, for, keep_firing_for, labels and annotations. Alert state survives a reload when it is.
@@ -74,6 +75,18 @@ type File struct {
 	Dialect Dialect
 	Groups  []*Group
 	// Hash is the hex SHA-256 of the content: the file's version.
-	Hash     string
+	Hash string
+	// LoadedAt is when a Set took this version into force; Parse, which knows no clock, leaves it zero.
 	LoadedAt time.Time
+	// Warnings say what was accepted and yet may not be what the author believes, one line each.
+	Warnings []string
+}
+
+// RuleCount returns how many rules the file's groups hold.
+func (f *File) RuleCount() int {
+	n := 0
+	for _, g := range f.Groups {
+		n += len(g.Rules)
+	}
+	return n
 }

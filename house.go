@@ -1,0 +1,250 @@
+package tocsin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery"
+	"github.com/prometheus/prometheus/scrape"
+
+	"github.com/tocsin/tocsin/internal/alert"
+	"github.com/tocsin/tocsin/internal/config"
+	"github.com/tocsin/tocsin/internal/engine"
+	"github.com/tocsin/tocsin/internal/history"
+	"github.com/tocsin/tocsin/internal/ingest/host"
+	"github.com/tocsin/tocsin/internal/ingest/otlp"
+	"github.com/tocsin/tocsin/internal/ingest/push"
+	"github.com/tocsin/tocsin/internal/ingest/remotewrite"
+	scraping "github.com/tocsin/tocsin/internal/ingest/scrape"
+	"github.com/tocsin/tocsin/internal/notify"
+	"github.com/tocsin/tocsin/internal/rule"
+	"github.com/tocsin/tocsin/internal/tenant"
+	"github.com/tocsin/tocsin/internal/web"
+)
+
+// The addresses under which this process's own metrics are scraped, in memory.
+const (
+	selfAddress = "tocsin.self:80"
+	hostAddress = "tocsin.host:80"
+)
+
+// house is everything that one tenant owns.
+type house struct {
+	id       tenant.ID
+	logger   *slog.Logger
+	server   *Server
+	external *url.URL
+
+	store      *history.Store
+	rules      *rule.Set
+	engine     *engine.Engine
+	notifier   *notify.Notifier
+	elsewhere  *notify.External
+	pushed     *push.Gateway
+	scraper    *scraping.Scraper
+	remote     http.Handler
+	otlp       http.Handler
+	deliveries *web.DeliveryLog
+	// ingest counts what came in, by protocol.
+	ingest tally
+	// discovered are the metrics of discovery mechanisms, which a registry takes once for all that discover.
+	discovered *discovery.SDMetrics
+}
+
+// openHouse opens what the tenant keeps on disk and connects its rooms. Nothing runs yet.
+func (s *Server) openHouse(id tenant.ID, cfg *config.Config, external *url.URL) (*house, error) {
+	h := &house{id: id, logger: s.logger.With("tenant", string(id)), server: s, external: external, deliveries: &web.DeliveryLog{}}
+	dir := filepath.Join(cfg.Tocsin.Data, "tenants", string(id))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	// One tenant needs no label to tell its metrics from another's.
+	reg := prometheus.Registerer(s.registry)
+	var err error
+	if h.discovered, err = discovery.CreateAndRegisterSDMetrics(reg); err != nil {
+		return nil, fmt.Errorf("metrics of service discovery: %w", err)
+	}
+	for _, open := range []func(string, *config.Config, prometheus.Registerer) error{
+		h.openHistory, h.openRules, h.openNotify, h.openEngine, h.openIngest, h.openScrape,
+	} {
+		if err := open(dir, cfg, reg); err != nil {
+			h.close()
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *house) openHistory(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
+	t := cfg.Tocsin
+	h.store, err = history.Open(history.Options{
+		Dir:                  filepath.Join(dir, "tsdb"),
+		Tenant:               h.id,
+		Logger:               h.logger.With("part", "history"),
+		Registerer:           reg,
+		RetentionTime:        retention(t.History),
+		RetentionSize:        int64(t.History.RetentionSize),
+		OutOfOrderWindow:     time.Duration(t.History.OutOfOrderTimeWindow),
+		MaxExemplars:         orNone(cfg.MaxExemplars()),
+		Limits:               t.Limits.Series(),
+		Compiler:             h.server.compiler,
+		QueryTimeout:         time.Duration(t.Query.Timeout),
+		MaxSamples:           t.Query.MaxSamples,
+		MaxConcurrentQueries: t.Query.MaxConcurrency,
+		LookbackDelta:        time.Duration(t.Query.LookbackDelta),
+		SubqueryStep:         time.Duration(cfg.Prometheus.GlobalConfig.EvaluationInterval),
+		ScrapeManager:        h,
+	})
+	return err
+}
+
+// retention maps the file's "0s: no limit by age" to history's way of saying so.
+func retention(h config.History) time.Duration {
+	if h.RetentionTime == 0 {
+		return -1
+	}
+	return time.Duration(h.RetentionTime)
+}
+
+// orNone maps "none" to a negative number, since zero means the default.
+func orNone(n int64) int {
+	if n <= 0 {
+		return -1
+	}
+	return int(n)
+}
+
+func (h *house) openRules(dir string, _ *config.Config, reg prometheus.Registerer) (err error) {
+	h.rules, err = rule.NewSet(rule.SetOptions{
+		Compiler:   h.server.compiler,
+		Logger:     h.logger.With("part", "rules"),
+		Registerer: reg,
+		CacheDir:   filepath.Join(dir, "rules"),
+	})
+	return err
+}
+
+func (h *house) openNotify(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
+	h.notifier, err = notify.New(notify.Options{
+		Tenant:      h.id,
+		Logger:      h.logger.With("part", "notify"),
+		Registerer:  reg,
+		Dir:         filepath.Join(dir, "notify"),
+		ExternalURL: h.external,
+		Retention:   time.Duration(cfg.Tocsin.Notifications.Retention),
+		DrillURL:    h.server.desk.HookURL(),
+		OnDelivery:  h.deliveries.Observe,
+	})
+	if err != nil {
+		return err
+	}
+	h.elsewhere, err = notify.NewExternal(notify.ExternalOptions{
+		Logger: h.logger.With("part", "alertmanagers"), Registerer: reg, SDMetrics: h.discovered,
+	})
+	return err
+}
+
+func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Registerer) error {
+	t := cfg.Tocsin.Rules
+	h.engine = engine.New(engine.Options{
+		Tenant:          h.id,
+		Logger:          h.logger.With("part", "engine"),
+		Registerer:      reg,
+		Eval:            h.store.Eval, // the seam: tier 0 today
+		Compiler:        h.server.compiler,
+		Appendable:      h.store,
+		Queryable:       h.store,
+		OnTransition:    h.transition,
+		Notify:          h.tell,
+		ResendDelay:     time.Duration(t.ResendDelay),
+		OutageTolerance: time.Duration(t.ForOutageTolerance),
+		ForGracePeriod:  time.Duration(t.ForGracePeriod),
+	})
+	return nil
+}
+
+// transition shows an alert's change of state to whoever watches.
+func (h *house) transition(ctx context.Context, t alert.Transition) {
+	h.server.desk.Observe(ctx, t)
+	if h.server.console != nil && t.Rule != drillName {
+		h.server.console.Transition(t)
+	}
+	h.logger.Debug("Alert changed", "rule", t.Rule, "from", t.From, "to", t.To, "labels", t.Labels, "value", t.Value)
+}
+
+// tell hands alerts that are due to the pipeline here and to the Alertmanagers elsewhere.
+func (h *house) tell(ctx context.Context, alerts []alert.Outgoing) {
+	h.notifier.Send(ctx, alerts)
+	h.elsewhere.Send(alerts)
+}
+
+func (h *house) openIngest(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
+	t := cfg.Tocsin
+	h.ingest = newTally(reg)
+	h.remote = remotewrite.NewHandler(remotewrite.Options{
+		Appendable:       h.store,
+		Logger:           h.logger.With("part", "remote_write"),
+		Registerer:       h.ingest,
+		BodySize:         int64(t.Limits.BodySize),
+		DecompressedSize: int64(t.Limits.DecompressedSize),
+	})
+	h.otlp = otlp.NewHandler(otlp.Options{
+		Appendable:       h.store,
+		Logger:           h.logger.With("part", "otlp"),
+		Registerer:       h.ingest,
+		BodySize:         int64(t.Limits.BodySize),
+		DecompressedSize: int64(t.Limits.DecompressedSize),
+		Config:           h.prometheusConfig,
+	})
+	h.pushed, err = push.New(push.Options{
+		Dir:              filepath.Join(dir, "push"),
+		Appendable:       h.store,
+		Logger:           h.logger.With("part", "push"),
+		Registerer:       h.ingest,
+		BodySize:         int64(t.Limits.BodySize),
+		DecompressedSize: int64(t.Limits.DecompressedSize),
+		Interval:         time.Duration(t.Push.Interval),
+		TTL:              time.Duration(t.Push.TTL),
+	})
+	return err
+}
+
+// openScrape makes the scraper, with this process and this host as targets in memory.
+func (h *house) openScrape(_ string, cfg *config.Config, reg prometheus.Registerer) error {
+	gatherer, err := host.NewGatherer(host.Options{Logger: h.logger.With("part", "host"), Collectors: cfg.Tocsin.Host.Collectors})
+	if err != nil {
+		return err
+	}
+	h.scraper, err = scraping.New(scraping.Options{
+		Appendable: h.store,
+		Logger:     h.logger.With("part", "scrape"),
+		Registerer: reg,
+		SDMetrics:  h.discovered,
+		Inner: map[string]http.Handler{
+			selfAddress: promhttp.HandlerFor(h.server.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}),
+			// A collector that fails says so in its own metrics; the others' are still good.
+			hostAddress: promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}),
+		},
+	})
+	return err
+}
+
+// Get lets remote write find the scrape manager, for metadata.
+func (h *house) Get() (*scrape.Manager, error) {
+	if h.scraper == nil {
+		return nil, errors.New("the scrape manager is not ready")
+	}
+	return h.scraper.Manager(), nil
+}
+
+func (h *house) prometheusConfig() promconfig.Config { return *h.server.running().Prometheus }

@@ -1,0 +1,255 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+
+	"github.com/tocsin/tocsin/internal/alert"
+	"github.com/tocsin/tocsin/internal/rule"
+	"github.com/tocsin/tocsin/internal/tenant"
+)
+
+// Group is a rule group with its state. It is evaluated when Eval is called and owns no goroutine. Its methods are safe
+// for concurrent use; evaluations wait for each other.
+//
+// Lock order: turn before mu.
+type Group struct {
+	opts    Options
+	logger  *slog.Logger
+	metrics *groupMetrics
+	key     string
+
+	name, file  string
+	interval    time.Duration
+	limit       int
+	queryOffset *time.Duration // nil means the environment's
+	env         atomic.Pointer[environment]
+
+	// turn is held by whoever evaluates, restores or hands over; it guards what only those use.
+	turn  sync.Mutex
+	rules []*ruleState
+	// orphaned are series of rules that the group no longer has, to be marked stale.
+	orphaned []labels.Labels
+	// awaitsRestore says that alerts of at least one rule still have to be looked up in history.
+	awaitsRestore bool
+	buffers       buffers
+
+	// mu guards what Status reads: the three below and the published part of each rule.
+	mu             sync.Mutex
+	lastEvaluation time.Time
+	lastTimestamp  time.Time
+	evaluationTime time.Duration
+}
+
+// buffers are reused from rule to rule and evaluation to evaluation.
+type buffers struct {
+	inputs  []alert.Input
+	samples []alert.Sample
+	vector  promql.Vector
+	changes []alert.Transition
+}
+
+// environment is what the configuration says to all groups. It is immutable.
+type environment struct {
+	queryOffset     time.Duration
+	externalLabels  map[string]string
+	externalURL     *url.URL
+	externalURLText string
+}
+
+func newEnvironment(cfg Config) *environment {
+	env := &environment{
+		queryOffset:    cfg.QueryOffset,
+		externalLabels: cfg.ExternalLabels.Map(),
+		externalURL:    cfg.ExternalURL,
+	}
+	if env.externalURL == nil {
+		env.externalURL = &url.URL{}
+	}
+	env.externalURLText = env.externalURL.String()
+	return env
+}
+
+// ruleState is a rule and what is known of it.
+type ruleState struct {
+	logger *slog.Logger
+
+	// Guarded by the group's turn.
+	spare           *alert.Set // what the next evaluation writes to
+	seen, spareSeen seriesSet  // the series that the last recorded evaluation returned, and room for the next
+	restored        bool       // ALERTS and ALERTS_FOR_STATE are recorded only after history was asked
+	panicked        bool       // the stack was logged
+	reported        string     // the last error that was logged
+
+	// ref is the rule. It changes only for one with the same ID, at a reload that moved it within its file.
+	ref atomic.Pointer[rule.Rule]
+
+	// Published: written with the group's turn and mu, read with either.
+	alerts         *alert.Set
+	health         string
+	lastError      string
+	lastEvaluation time.Time
+	evaluationTime time.Duration
+}
+
+// NewGroup returns a group that is evaluated by whoever calls Eval. Its alerting rules count as restored: they record
+// ALERTS and ALERTS_FOR_STATE from the first evaluation on. Call AwaitRestore first where history is to be asked.
+func NewGroup(o Options, cfg Config, g *rule.Group) *Group {
+	o = o.withDefaults()
+	return newGroup(o, newMetrics(o.Registerer, o.Logger), newEnvironment(cfg), intervalOf(g, cfg), g)
+}
+
+// intervalOf returns the interval at which g is evaluated under cfg.
+func intervalOf(g *rule.Group, cfg Config) time.Duration {
+	switch {
+	case g.Interval > 0:
+		return g.Interval
+	case cfg.Interval > 0:
+		return cfg.Interval
+	}
+	return DefaultInterval
+}
+
+func newGroup(o Options, m *metrics, env *environment, interval time.Duration, def *rule.Group) *Group {
+	key := groupKey(def.File, def.Name)
+	g := &Group{
+		opts:        o,
+		logger:      o.Logger.With("file", def.File, "group", def.Name),
+		metrics:     m.group(key),
+		key:         key,
+		name:        def.Name,
+		file:        def.File,
+		interval:    interval,
+		limit:       def.Limit,
+		queryOffset: def.QueryOffset,
+	}
+	g.env.Store(env)
+	g.metrics.interval.Set(interval.Seconds())
+	g.metrics.rules.Set(float64(len(def.Rules)))
+	for i, r := range def.Rules {
+		rs := &ruleState{
+			logger:   g.logger.With("name", r.Name, "index", i),
+			restored: true,
+			alerts:   &alert.Set{},
+			spare:    &alert.Set{},
+			health:   HealthUnknown,
+		}
+		rs.ref.Store(r)
+		g.rules = append(g.rules, rs)
+	}
+	return g
+}
+
+func (rs *ruleState) rule() *rule.Rule { return rs.ref.Load() }
+
+// Interval returns how often the group is to be evaluated.
+func (g *Group) Interval() time.Duration { return g.interval }
+
+// Schedule returns when it is to be evaluated.
+func (g *Group) Schedule() Schedule { return NewSchedule(g.file, g.name, g.interval) }
+
+// offset returns how far back in time expressions are evaluated.
+func (g *Group) offset(env *environment) time.Duration {
+	if g.queryOffset != nil {
+		return *g.queryOffset
+	}
+	return env.queryOffset
+}
+
+// Eval evaluates all rules in order, as of ts. What fails, fails for its rule only and shows in Status.
+func (g *Group) Eval(ctx context.Context, ts time.Time) { g.eval(ctx, ts, nil) }
+
+// eval is Eval that ends between two rules when stop is closed.
+func (g *Group) eval(ctx context.Context, ts time.Time, stop <-chan struct{}) {
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	g.metrics.iterations.Inc()
+	start := time.Now()
+	ctx = g.context(ctx)
+	env := g.env.Load()
+	samples, complete := g.evalRules(ctx, env, ts, stop)
+	if complete {
+		g.metrics.lastSamples.Set(float64(samples))
+		g.sweep(ctx, ts.Add(-g.offset(env)))
+	}
+	took := time.Since(start)
+	var rules time.Duration
+	for _, rs := range g.rules {
+		rules += rs.evaluationTime
+	}
+	g.metrics.groupSeconds.Observe(took.Seconds())
+	g.metrics.groupHistogram.Observe(took.Seconds())
+	g.metrics.lastDuration.Set(took.Seconds())
+	g.metrics.lastTimestamp.Set(float64(start.UnixNano()) / 1e9)
+	g.metrics.lastRuleDurations.Set(rules.Seconds())
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lastEvaluation, g.lastTimestamp, g.evaluationTime = start, ts, took
+}
+
+// evalRules returns how many samples the rules returned, and whether it came to the end.
+func (g *Group) evalRules(ctx context.Context, env *environment, ts time.Time, stop <-chan struct{}) (samples int, complete bool) {
+	for _, rs := range g.rules {
+		select {
+		case <-stop:
+			return samples, false
+		default:
+		}
+		samples += g.evalRule(ctx, env, rs, ts)
+	}
+	return samples, true
+}
+
+// context returns ctx with the tenant and, for the log of queries, the group.
+func (g *Group) context(ctx context.Context) context.Context {
+	return promql.NewOriginContext(tenant.NewContext(ctx, g.opts.Tenant), map[string]any{
+		"ruleGroup": map[string]string{"file": g.file, "name": g.name},
+	})
+}
+
+// sweep marks the series stale that rules of a previous configuration left, once no rule of this one returned them. They
+// are tried again at the next evaluation when that fails.
+func (g *Group) sweep(ctx context.Context, at time.Time) {
+	if err := g.markStale(ctx, g.orphaned, at); err != nil {
+		g.logger.Warn("Stale markers were not recorded", "err", err)
+		return
+	}
+	g.orphaned = nil
+}
+
+// Status returns the group as it is now. It does not wait for an evaluation.
+func (g *Group) Status() GroupStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	status := GroupStatus{
+		Name:           g.name,
+		File:           g.file,
+		Interval:       g.interval,
+		Limit:          g.limit,
+		QueryOffset:    g.offset(g.env.Load()),
+		LastEvaluation: g.lastEvaluation,
+		LastTimestamp:  g.lastTimestamp,
+		EvaluationTime: g.evaluationTime,
+		Rules:          make([]RuleStatus, 0, len(g.rules)),
+	}
+	for _, rs := range g.rules {
+		status.Rules = append(status.Rules, RuleStatus{
+			Rule:           rs.rule(),
+			Health:         rs.health,
+			LastError:      rs.lastError,
+			LastEvaluation: rs.lastEvaluation,
+			EvaluationTime: rs.evaluationTime,
+			State:          rs.alerts.State(),
+			Alerts:         rs.alerts.AppendActive(nil),
+		})
+	}
+	return status
+}

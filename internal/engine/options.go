@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/storage"
+
+	"github.com/tocsin/tocsin/internal/alert"
+	"github.com/tocsin/tocsin/internal/plan"
+	"github.com/tocsin/tocsin/internal/rule"
+	"github.com/tocsin/tocsin/internal/tenant"
+)
+
+// EvalFunc runs p as an instant query at the given time and returns its result; a scalar comes back as one sample
+// without labels. The context carries the tenant. The result belongs to the caller, who may change it.
+//
+// It is called from several goroutines at a time. A panic inside it harms only the rule that was being evaluated.
+type EvalFunc func(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error)
+
+// Defaults of Options and Config.
+const (
+	DefaultInterval        = time.Minute
+	DefaultResendDelay     = time.Minute
+	DefaultOutageTolerance = time.Hour
+	DefaultForGracePeriod  = 10 * time.Minute
+	DefaultStopTimeout     = 10 * time.Second
+)
+
+// Options says what an Engine or a Group works with. Only Eval is required.
+type Options struct {
+	// Tenant owns the rules; empty means tenant.Default. Every context that leaves the package carries it.
+	Tenant tenant.ID
+	// Logger gets what an operator should know; nil discards it.
+	Logger *slog.Logger
+	// Registerer gets the metrics; nil leaves them unregistered. Metrics that are already registered there (by another
+	// Group of the same process) are shared.
+	Registerer prometheus.Registerer
+
+	// Eval runs expressions. Required.
+	Eval EvalFunc
+	// Compiler compiles the expressions that templates query; without one the template function `query` fails.
+	Compiler *plan.Compiler
+	// Appendable takes recorded series, ALERTS and ALERTS_FOR_STATE; nil records nothing.
+	Appendable storage.AppendableV2
+	// Queryable is where the `for` state of alerts is restored from after a restart; nil restores nothing.
+	Queryable storage.Queryable
+
+	// OnTransition is told of every change of an alert's state, in order, after the evaluation that caused it was
+	// committed to history and before Notify. It is called from the group's goroutine and holds up its evaluation. A
+	// failed commit does not withhold it: an alert must not be lost to a full disk.
+	OnTransition func(ctx context.Context, t alert.Transition)
+	// Notify is told of alerts that are due to be sent: new, resolved, or repeated after ResendDelay. Never called
+	// with none. It is called from the group's goroutine and must not wait for a receiver.
+	Notify func(ctx context.Context, alerts []alert.Outgoing)
+
+	// ResendDelay is how long to wait before an alert is repeated to Notify; 0 means DefaultResendDelay, negative
+	// repeats it at every evaluation.
+	ResendDelay time.Duration
+	// OutageTolerance is how long an outage may have lasted for `for` state to be restored after it; 0 means
+	// DefaultOutageTolerance, negative restores nothing.
+	OutageTolerance time.Duration
+	// ForGracePeriod is the least time between a restored alert and its firing; alerts with a shorter `for` are not
+	// restored. 0 means DefaultForGracePeriod, negative means none.
+	ForGracePeriod time.Duration
+	// StopTimeout bounds how long Stop lets evaluations in flight finish before it cancels them; 0 means
+	// DefaultStopTimeout, negative cancels at once.
+	StopTimeout time.Duration
+}
+
+// Validate says what is missing.
+func (o Options) Validate() error {
+	if o.Eval == nil {
+		return errors.New("engine: Options.Eval is required: there is nothing to run expressions with")
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Tenant == "" {
+		o.Tenant = tenant.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.ResendDelay = durationOr(o.ResendDelay, DefaultResendDelay)
+	o.OutageTolerance = durationOr(o.OutageTolerance, DefaultOutageTolerance)
+	o.ForGracePeriod = durationOr(o.ForGracePeriod, DefaultForGracePeriod)
+	o.StopTimeout = durationOr(o.StopTimeout, DefaultStopTimeout)
+	return o
+}
+
+// durationOr maps a setting to its value: zero is the default, negative is none.
+func durationOr(d, whenZero time.Duration) time.Duration {
+	if d == 0 {
+		return whenZero
+	}
+	return max(d, 0)
+}
+
+// Config is the part that a reload may change.
+type Config struct {
+	// Groups in any order. File and Name together must be unique.
+	Groups []*rule.Group
+	// Interval of groups that name none; 0 means DefaultInterval.
+	Interval time.Duration
+	// QueryOffset of groups that name none.
+	QueryOffset time.Duration
+	// ExternalLabels are what templates see as $externalLabels. They are not added to alerts here.
+	ExternalLabels labels.Labels
+	// ExternalURL leads people to this process; templates see it and generator URLs start with it. Nil means none.
+	ExternalURL *url.URL
+}

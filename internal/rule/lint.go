@@ -1,0 +1,55 @@
+package rule
+
+import (
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Lint returns what is valid in a file and yet hardly meant, one line each, in the order of the file.
+func Lint(f *File) []string {
+	var out []string
+	same := map[string]int{}
+	for _, g := range f.Groups {
+		for _, r := range g.Rules {
+			warn := func(format string, args ...any) {
+				out = append(out, fmt.Sprintf("%s:%d: group %q, %s %q: ", f.Path, r.Line, g.Name, r.Kind, r.Name)+fmt.Sprintf(format, args...))
+			}
+			// Two alerts of one name are fine unless they are the same; two recordings write the same series.
+			key := r.ID
+			if r.Kind == Recording {
+				key = r.Name + r.Labels.String()
+			}
+			if first, ok := same[key]; ok {
+				warn("is the same as the rule of line %d", first)
+			} else {
+				same[key] = r.Line
+			}
+			switch {
+			case !r.Plan.Evaluable():
+				warn("the expression returns a %s, and every evaluation will fail; rules take instant vectors and scalars", r.Plan.ResultType())
+			case r.Condition != "":
+				lintSimple(r, warn)
+			case r.Kind == Alerting && !r.Plan.Filters():
+				warn("nothing in the expression filters, so that it fires whenever its series exist, whatever their values")
+			}
+		}
+	}
+	return out
+}
+
+func lintSimple(r *Rule, warn func(string, ...any)) {
+	if !r.Plan.Filters() {
+		warn("the condition looks at no value, so that it fires whenever such a series exists")
+	}
+	for _, ms := range r.Plan.Selectors() {
+		named := false
+		for _, m := range ms {
+			named = named || m.Name == labels.MetricName && (m.Type == labels.MatchEqual || m.Type == labels.MatchRegexp && m.Value != ".+")
+		}
+		if !named {
+			warn("applies to series of every metric; give it a metric where one is meant")
+			return
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/scrape"
+	v1 "github.com/prometheus/prometheus/web/api/v1"
+
+	"github.com/tocsin/tocsin/internal/engine"
+	"github.com/tocsin/tocsin/internal/history"
+	"github.com/tocsin/tocsin/internal/notify"
+	"github.com/tocsin/tocsin/internal/tenant"
+)
+
+// TenantHeader is the request header that names a tenant; without it a request is Default's.
+const TenantHeader = "X-Scope-OrgID"
+
+// Tenant is everything of one tenant that HTTP shows or feeds. History is required; what else is nil is not served:
+// its endpoints answer 404 with a line that says so, or an empty list where that is the truth.
+type Tenant struct {
+	// History answers queries, and says what it knows of metric families besides what scrape targets say.
+	History *history.Store
+	// Groups are the rule groups as they stand now.
+	Groups func() []engine.GroupStatus
+	// RuleFiles are the rule files and what is wrong with them.
+	RuleFiles func() []RuleFile
+	// Config is the running configuration, for /api/v1/status/config and external labels.
+	Config func() promconfig.Config
+	// Scrape is the scrape manager behind /api/v1/targets; it may return nil while there is none.
+	Scrape func() *scrape.Manager
+	// Alertmanagers are the external ones, for /api/v1/alertmanagers.
+	Alertmanagers v1.AlertmanagerRetriever
+
+	// RemoteWrite takes POST /api/v1/write, OTLP takes POST /api/v1/otlp/v1/metrics and /v1/metrics, Push takes
+	// everything under /metrics/job, Alertmanager everything under /api/v2.
+	RemoteWrite, OTLP, Push, Alertmanager http.Handler
+
+	// Ingested are running totals of accepted samples by protocol; the page makes rates of them. It is called every few
+	// seconds and should be cheap.
+	Ingested func() []Ingested
+	// Deliveries are the last attempts to notify, newest first (see DeliveryLog); the page shows a few.
+	Deliveries func() []notify.Delivery
+}
+
+// Ingested is how many samples came in by one protocol since the process started.
+type Ingested struct {
+	Protocol string
+	Samples  float64
+}
+
+// RuleFile is one rule file's state.
+type RuleFile struct {
+	Path    string `json:"path"`
+	Dialect string `json:"dialect,omitempty"`
+	// Hash is the version that runs; empty when none ever loaded.
+	Hash     string    `json:"hash,omitempty"`
+	LoadedAt time.Time `json:"loaded_at"`
+	Groups   int       `json:"groups"`
+	Rules    int       `json:"rules"`
+	// Errors are why the version on disk does not run; empty when it does.
+	Errors []string `json:"errors,omitempty"`
+}
+
+func (t *Tenant) validate() error {
+	if t == nil || t.History == nil {
+		return errors.New("History is missing")
+	}
+	return nil
+}
+
+func (t *Tenant) groups() []engine.GroupStatus {
+	if t.Groups == nil {
+		return nil
+	}
+	return sortedGroups(t.Groups())
+}
+
+func (t *Tenant) ruleFiles() []RuleFile {
+	if t.RuleFiles == nil {
+		return []RuleFile{}
+	}
+	if fs := t.RuleFiles(); fs != nil {
+		return fs
+	}
+	return []RuleFile{}
+}
+
+func (t *Tenant) config() promconfig.Config {
+	if t.Config == nil {
+		return promconfig.DefaultConfig
+	}
+	return t.Config()
+}
+
+func (t *Tenant) scrape() *scrape.Manager {
+	if t.Scrape == nil {
+		return nil
+	}
+	return t.Scrape()
+}
+
+// mounted is one tenant with its routes.
+type mounted struct {
+	id      tenant.ID
+	tenant  *Tenant
+	rates   *rates
+	handler http.Handler
+}
+
+// TenantFromRequest returns the tenant that r names, or an error when the name is none.
+func TenantFromRequest(r *http.Request) (tenant.ID, error) {
+	return tenant.Parse(r.Header.Get(TenantHeader))
+}
+
+// forTenant hands a request to its tenant's routes, the tenant in its context.
+func (s *Server) forTenant(w http.ResponseWriter, r *http.Request) {
+	id, err := TenantFromRequest(r)
+	if err != nil {
+		apiError(w, http.StatusBadRequest, "bad_data", TenantHeader+": "+err.Error())
+		return
+	}
+	all := s.tenants.Load()
+	if all == nil {
+		w.Header().Set("Retry-After", "1")
+		apiError(w, http.StatusServiceUnavailable, "unavailable", "tocsin is starting; try again in a moment")
+		return
+	}
+	m, ok := (*all)[id]
+	if !ok {
+		apiError(w, http.StatusNotFound, "not_found",
+			TenantHeader+": there is no tenant "+string(id)+"; leave the header out for the default one")
+		return
+	}
+	m.handler.ServeHTTP(w, r.WithContext(tenant.NewContext(r.Context(), id)))
+}

@@ -1,0 +1,202 @@
+package tocsin
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin/tocsin/internal/config"
+	"github.com/tocsin/tocsin/internal/web"
+)
+
+// reloads keeps the outcome of the last attempt to load the configuration, for pages, API and metrics.
+type reloads struct {
+	successful, timestamp []prometheus.Gauge
+
+	mu    sync.Mutex
+	state web.ConfigState
+}
+
+// newReloads registers the outcome under our name and under Prometheus's, which dashboards and alerts ask for.
+func newReloads(reg prometheus.Registerer, cfg *config.Config, now time.Time) *reloads {
+	r := &reloads{}
+	for _, prefix := range []string{"tocsin", "prometheus"} {
+		ok := prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "_config_last_reload_successful",
+			Help: "Whether the last attempt to load the configuration was successful.",
+		})
+		at := prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration was last loaded successfully.",
+		})
+		reg.MustRegister(ok, at)
+		r.successful, r.timestamp = append(r.successful, ok), append(r.timestamp, at)
+	}
+	r.record(cfg.Path, nil, warningTexts(cfg), now)
+	return r
+}
+
+// record notes an attempt's outcome. The warnings are the running configuration's.
+func (r *reloads) record(file string, err error, warnings []string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state = web.ConfigState{File: file, LastReloadSuccessful: err == nil, Time: now, Warnings: warnings}
+	for i, ok := range r.successful {
+		if err != nil {
+			r.state.Error = err.Error()
+			ok.Set(0)
+			continue
+		}
+		ok.Set(1)
+		r.timestamp[i].Set(float64(now.UnixMilli()) / 1000)
+	}
+}
+
+func (r *reloads) current() web.ConfigState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+func (s *Server) configState() web.ConfigState { return s.reloads.current() }
+
+// running is the configuration in force.
+func (s *Server) running() *config.Config { return s.config.Load() }
+
+// loadConfig reads the configuration file, or makes the default one, and lets the flags have their way.
+func (s *Server) loadConfig() (*config.Config, error) {
+	lo := config.LoadOptions{LookupEnv: s.options.LookupEnv, Logger: s.logger.With("part", "config")}
+	cfg := (*config.Config)(nil)
+	if s.options.ConfigFile == "" {
+		cfg = config.Default(lo)
+	} else {
+		var err error
+		if cfg, err = config.Load(s.options.ConfigFile, lo); err != nil {
+			return nil, err
+		}
+	}
+	if s.options.Listen != "" {
+		cfg.Tocsin.Listen = s.options.Listen
+	}
+	if s.options.DataDir != "" {
+		cfg.Tocsin.Data = s.options.DataDir
+	}
+	return cfg, nil
+}
+
+// Reload reads the configuration and the rule files again. The configuration is applied whole or not at all: on an
+// error the running one stays. A broken rule file harms only itself, and makes the reload report an error too. The
+// outcome is logged, counted, and shown by the status API.
+func (s *Server) Reload() error {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	now := time.Now()
+	err := s.reload()
+	s.reloads.record(s.options.ConfigFile, err, warningTexts(s.running()), now)
+	if err != nil {
+		s.logger.Error("The configuration was not reloaded; the running one stays", "file", s.options.ConfigFile, "err", err)
+		return err
+	}
+	s.logger.Info("The configuration was reloaded", "file", s.options.ConfigFile, "took", time.Since(now))
+	return nil
+}
+
+func (s *Server) reload() error {
+	next, err := s.loadConfig()
+	if err != nil {
+		return err
+	}
+	next.Warnings = append(next.Warnings, restartWarnings(s.running(), next)...)
+	if err := s.applyAll(s.running(), next); err != nil {
+		return err
+	}
+	s.config.Store(next)
+	s.logWarnings(next)
+	return s.house.loadRules(next)
+}
+
+// applyAll hands next to every room that takes a configuration; where one refuses it, those that took it already get
+// old back. old is nil at the start.
+func (s *Server) applyAll(old, next *config.Config) error {
+	steps := s.house.appliers()
+	for i, step := range steps {
+		err := step.apply(next)
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("%s: %w", step.name, err)
+		if old == nil {
+			return err
+		}
+		// The refusing step may have taken a part; the last one, notifications, takes all or nothing.
+		for _, done := range steps[:min(i+1, len(steps)-1)] {
+			if undoErr := done.apply(old); undoErr != nil {
+				err = errors.Join(err, fmt.Errorf("going back to the running configuration: %s: %w", done.name, undoErr))
+			}
+		}
+		return err
+	}
+	return nil
+}
+
+// applier is one room that takes a configuration.
+type applier struct {
+	name  string
+	apply func(*config.Config) error
+}
+
+// reloadRules looks at the rule files alone.
+func (s *Server) reloadRules() {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	if err := s.house.loadRules(s.running()); err != nil {
+		s.logger.Error("A rule file is broken; its last good version stays", "err", err)
+		return
+	}
+	s.logger.Info("Rule files were reloaded")
+}
+
+func (s *Server) logWarnings(cfg *config.Config) {
+	for _, w := range cfg.Warnings {
+		s.logger.Warn("Configuration: " + w.String())
+	}
+}
+
+func warningTexts(cfg *config.Config) []string {
+	var out []string
+	for _, w := range cfg.Warnings {
+		out = append(out, w.String())
+	}
+	return out
+}
+
+// restartWarnings names the settings that changed and take effect only at the next start.
+func restartWarnings(old, next *config.Config) []config.Warning {
+	o, n := old.Tocsin, next.Tocsin
+	var names []string
+	note := func(changed bool, name string) {
+		if changed {
+			names = append(names, name)
+		}
+	}
+	note(o.Listen != n.Listen, "listen")
+	note(o.Data != n.Data, "data")
+	note(o.Web != n.Web, "web")
+	note(o.History != n.History, "history")
+	note(o.Query != n.Query, "query")
+	note(o.Limits != n.Limits, "limits")
+	note(o.Notifications.Retention != n.Notifications.Retention, "notifications.retention")
+	note(o.Push != n.Push, "push")
+	note(o.Rules.ResendDelay != n.Rules.ResendDelay || o.Rules.ForOutageTolerance != n.Rules.ForOutageTolerance ||
+		o.Rules.ForGracePeriod != n.Rules.ForGracePeriod, "rules (timing)")
+	note(strings.Join(o.Host.Collectors, ",") != strings.Join(n.Host.Collectors, ","), "host.collectors")
+	note(old.MaxExemplars() != next.MaxExemplars(), "storage.exemplars")
+	if len(names) == 0 {
+		return nil
+	}
+	return []config.Warning{{File: next.Path, Path: "tocsin", Message: "changed, but takes effect only at the next start: " + strings.Join(names, ", ")}}
+}
