@@ -142,7 +142,7 @@ func (h *house) openNotify(dir string, cfg *config.Config, reg prometheus.Regist
 		Dir:         filepath.Join(dir, "notify"),
 		ExternalURL: h.external,
 		Retention:   time.Duration(cfg.Tocsin.Notifications.Retention),
-		DrillURL:    h.server.desk.HookURL(),
+		DrillURL:    h.server.desk.Load().HookURL(),
 		OnDelivery:  h.deliveries.Observe,
 	})
 	if err != nil {
@@ -175,7 +175,7 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 
 // transition shows an alert's change of state to whoever watches.
 func (h *house) transition(ctx context.Context, t alert.Transition) {
-	h.server.desk.Observe(ctx, t)
+	h.server.desk.Load().Observe(ctx, t)
 	if h.server.console != nil && t.Rule != drillName {
 		h.server.console.Transition(t)
 	}

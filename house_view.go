@@ -11,7 +11,7 @@ func (h *house) view() *web.Tenant {
 	return &web.Tenant{
 		History:       h.store,
 		Groups:        h.engine.Groups,
-		RuleFiles:     h.ruleFiles,
+		RuleFiles:     h.rules.Files,
 		Config:        h.prometheusConfig,
 		Scrape:        func() *scrape.Manager { return h.scraper.Manager() },
 		Alertmanagers: h.elsewhere,
@@ -22,17 +22,6 @@ func (h *house) view() *web.Tenant {
 		Ingested:      h.ingested,
 		Deliveries:    h.deliveries.Recent,
 	}
-}
-
-func (h *house) ruleFiles() []web.RuleFile {
-	var out []web.RuleFile
-	for _, f := range h.rules.Files() {
-		out = append(out, web.RuleFile{
-			Path: f.Path, Dialect: string(f.Dialect), Hash: f.Hash, LoadedAt: f.LoadedAt,
-			Groups: f.Groups, Rules: f.Rules, Errors: f.Errors,
-		})
-	}
-	return out
 }
 
 // ingested is how much came in by each protocol since the start.

@@ -2,7 +2,6 @@ package tocsin
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -31,27 +30,13 @@ func (t tally) MustRegister(cs ...prometheus.Collector) {
 	t.own.MustRegister(cs...)
 }
 
-// ingested reads how much each protocol wrote: the samples and histograms of its tocsin_<protocol>_written_total.
+// ingested is what each protocol wrote to history since the start.
 func (t tally) ingested() ([]web.Ingested, error) {
-	families, err := t.own.Gather()
-	if err != nil {
-		return nil, err
-	}
-	var out []web.Ingested
-	for _, mf := range families {
-		protocol, ok := strings.CutSuffix(mf.GetName(), "_written_total")
-		if !ok {
-			continue
-		}
-		protocol = strings.TrimPrefix(protocol, "tocsin_")
-		total := 0.0
-		for _, m := range mf.GetMetric() {
-			if len(m.GetLabel()) > 0 && m.GetLabel()[0].GetValue() == "exemplar" {
-				continue
-			}
-			total += m.GetCounter().GetValue()
-		}
-		out = append(out, web.Ingested{Protocol: protocol, Samples: total})
-	}
-	return out, nil
+	return web.IngestedFrom(t.own, []web.IngestCounter{
+		{Protocol: "remote_write", Metric: "tocsin_remote_write_written_total", Where: map[string]string{"kind": "sample"}},
+		{Protocol: "remote_write", Metric: "tocsin_remote_write_written_total", Where: map[string]string{"kind": "histogram"}},
+		{Protocol: "otlp", Metric: "tocsin_otlp_written_total"},
+		{Protocol: "push", Metric: "tocsin_push_written_total"},
+		{Protocol: "scrape", Metric: "tocsin_scrape_written_total"},
+	})
 }

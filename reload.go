@@ -94,6 +94,9 @@ func (s *Server) loadConfig() (*config.Config, error) {
 func (s *Server) Reload() error {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
+	if s.house == nil {
+		return errors.New("reload: tocsin is not running yet, or could not start")
+	}
 	now := time.Now()
 	err := s.reload()
 	s.reloads.record(s.options.ConfigFile, err, warningTexts(s.running()), now)

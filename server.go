@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,8 +34,8 @@ type Server struct {
 	registry *prometheus.Registry
 	compiler *plan.Compiler
 	console  *console.Printer // nil prints nothing
-	desk     *drill.Desk
-	house    *house
+	desk     atomic.Pointer[drill.Desk]
+	house    *house // guarded by reloadMu until Run has opened it, constant afterwards
 	web      *web.Server
 	listener net.Listener
 	started  time.Time
@@ -45,72 +46,53 @@ type Server struct {
 	config   atomic.Pointer[config.Config]
 }
 
-// New reads the configuration, binds the port and opens the data directory. Nothing runs yet. An error names what is
-// wrong and leaves nothing behind but the data directory.
+// New reads the configuration and binds the port. Nothing runs yet. An error names what is wrong and leaves nothing behind.
 func New(o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{options: o, logger: o.Logger, started: time.Now()}
+	notify.InitMatchers(s.logger) // before any Alertmanager configuration is read
 	cfg, err := s.loadConfig()
 	if err != nil {
 		return nil, err
 	}
 	s.config.Store(cfg)
 	s.logWarnings(cfg)
+	s.registry = newRegistry()
+	s.reloads = newReloads(s.registry, cfg, s.started)
+	s.compiler = plan.NewCompiler(plan.Options{ExperimentalFunctions: cfg.Tocsin.Query.ExperimentalFunctions})
+	if o.Console != nil {
+		s.console = console.New(o.Console)
+	}
 	if s.listener, err = web.Listen(cfg.Tocsin.Listen, cfg.Tocsin.Web.ConfigFile, 0); err != nil {
 		return nil, err
 	}
-	if err := s.open(cfg); err != nil {
-		s.close()
-		return nil, err
+	if err := s.openWeb(cfg); err != nil {
+		return nil, errors.Join(err, s.listener.Close())
 	}
 	return s, nil
 }
 
-// open builds everything that New promises, in the order of the floors.
-func (s *Server) open(cfg *config.Config) error {
-	notify.InitMatchers(s.logger)
-	s.registry = prometheus.NewRegistry()
-	s.registry.MustRegister(
+// newRegistry returns a registry of this process's own metrics. Dashboards and karma tell the embedded engines' releases by
+// the metrics that upstream's servers have.
+func newRegistry() *prometheus.Registry {
+	v := BuildVersion()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		buildInfo("tocsin_build_info", "Which tocsin this is.", BuildVersion().String()),
+		buildInfo("tocsin_build_info", "Which tocsin this is.", v.String()),
+		buildInfo("prometheus_build_info", "Which Prometheus's engine this is.", v.Prometheus),
+		buildInfo("alertmanager_build_info", "Which Alertmanager's pipeline this is.", v.Alertmanager),
 	)
-	s.reloads = newReloads(s.registry, cfg, s.started)
-	s.compiler = plan.NewCompiler(plan.Options{ExperimentalFunctions: cfg.Tocsin.Query.ExperimentalFunctions})
-	if s.options.Console != nil {
-		s.console = console.New(s.options.Console)
-	}
-	if err := makeDataDir(cfg.Tocsin.Data); err != nil {
-		return err
-	}
-	var err error
-	if s.desk, err = drill.NewDesk(); err != nil {
-		return err
-	}
+	return reg
+}
+
+func (s *Server) openWeb(cfg *config.Config) error {
+	v := BuildVersion()
 	external, err := s.externalURL(cfg)
 	if err != nil {
 		return err
 	}
-	if s.house, err = s.openHouse(tenant.Default, cfg, external); err != nil {
-		return err
-	}
-	if err := s.openWeb(cfg, external); err != nil {
-		return err
-	}
-	return s.applyAll(nil, cfg)
-}
-
-// close gives back what open took, as far as it got. It is for a New that failed; Run closes otherwise.
-func (s *Server) close() {
-	_ = s.listener.Close()
-	if s.house != nil {
-		s.house.close()
-	}
-}
-
-func (s *Server) openWeb(cfg *config.Config, external *url.URL) error {
-	v := BuildVersion()
-	var err error
 	s.web, err = web.New(web.Options{
 		Compiler:         s.compiler,
 		Logger:           s.logger.With("part", "web"),
@@ -124,7 +106,7 @@ func (s *Server) openWeb(cfg *config.Config, external *url.URL) error {
 		EnablePprof:      cfg.Tocsin.Web.Pprof,
 		Reload:           s.Reload,
 		ConfigState:      s.configState,
-		Handlers:         map[string]http.Handler{"GET /api/v1/drill": s.desk},
+		Handlers:         map[string]http.Handler{"GET /api/v1/drill": http.HandlerFunc(s.serveDrill)},
 		Flags:            map[string]string{"config.file": cfg.Path, "web.listen-address": cfg.Tocsin.Listen, "storage.tsdb.path": cfg.Tocsin.Data},
 		Build:            web.Build{Version: v.String(), Revision: v.Revision},
 		StorageRetention: retentionText(cfg),
@@ -136,7 +118,8 @@ func (s *Server) openWeb(cfg *config.Config, external *url.URL) error {
 // Addr is the address that the server listens on, known after New even for port 0.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Run serves until ctx ends, then stops within the configured time. It returns nil after an orderly stop.
+// Run opens the data directory, serves until ctx ends, then stops within the configured time. It returns nil after an
+// orderly stop. Health checks are answered from its first moment on, the rest once history has replayed its log.
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -146,18 +129,56 @@ func (s *Server) Run(ctx context.Context) error {
 			cancel(err)
 		}
 	})
-	s.desk.Start()
-	startErr := s.house.start()
-	if startErr == nil {
-		startErr = s.web.SetTenants(map[tenant.ID]*web.Tenant{s.house.id: s.house.view()})
-	}
-	if startErr == nil {
+	err := s.open(s.running())
+	if err == nil {
 		s.web.SetReady(true)
 		s.announce()
 		work.Go(func() { s.watch(ctx) })
 		<-ctx.Done()
+		err = served(ctx)
 	}
-	return errors.Join(startErr, served(ctx), s.stop(&work, cancel))
+	cancel(nil)
+	return errors.Join(err, s.stop(&work))
+}
+
+// open opens the house and sets it going.
+func (s *Server) open(cfg *config.Config) error {
+	s.reloadMu.Lock() // a reload that comes meanwhile waits
+	defer s.reloadMu.Unlock()
+	if err := makeDataDir(cfg.Tocsin.Data); err != nil {
+		return err
+	}
+	external, err := s.externalURL(cfg)
+	if err != nil {
+		return err
+	}
+	desk, err := drill.NewDesk()
+	if err != nil {
+		return err
+	}
+	desk.Start()
+	s.desk.Store(desk)
+	h, err := s.openHouse(tenant.Default, cfg, external)
+	if err != nil {
+		return err
+	}
+	s.house = h
+	if err := s.applyAll(nil, cfg); err != nil {
+		return err
+	}
+	if err := h.start(); err != nil {
+		return err
+	}
+	return s.web.SetTenants(map[tenant.ID]*web.Tenant{h.id: h.view()})
+}
+
+// serveDrill answers for the desk, once there is one.
+func (s *Server) serveDrill(w http.ResponseWriter, r *http.Request) {
+	if desk := s.desk.Load(); desk != nil {
+		desk.ServeHTTP(w, r)
+		return
+	}
+	http.Error(w, "tocsin is starting; try again in a moment", http.StatusServiceUnavailable)
 }
 
 // served returns why serving ended by itself, nil when it was asked to.
@@ -168,23 +189,26 @@ func served(ctx context.Context) error {
 	return nil
 }
 
-// stop ends everything, from the doors inwards, within shutdown_timeout.
-func (s *Server) stop(work *sync.WaitGroup, cancel context.CancelCauseFunc) error {
-	cancel(nil)
+// stop ends everything that runs, from the doors inwards, within shutdown_timeout.
+func (s *Server) stop(work *sync.WaitGroup) error {
 	timeout := time.Duration(s.running().Tocsin.ShutdownTimeout)
 	s.logger.Info("Stopping", "timeout", timeout)
 	ctx, done := context.WithTimeout(context.Background(), timeout)
 	defer done()
 	ended := make(chan error, 1)
 	go func() {
-		err := s.web.Shutdown(ctx)
-		if err != nil {
+		if err := s.web.Shutdown(ctx); err != nil {
 			s.logger.Warn("Requests were cut off", "err", err)
 		}
-		closeErr := s.house.stop()
-		s.desk.Stop()
 		work.Wait()
-		ended <- closeErr
+		var err error
+		if s.house != nil {
+			err = s.house.stop()
+		}
+		if desk := s.desk.Load(); desk != nil {
+			desk.Stop()
+		}
+		ended <- err
 	}()
 	select {
 	case err := <-ended:
@@ -231,11 +255,17 @@ func (s *Server) pageURL(cfg *config.Config) string {
 	return scheme + "://" + s.listener.Addr().String() + "/"
 }
 
+// externalURL is how links to this server begin; its path has no slash at the end, as upstream has it.
 func (s *Server) externalURL(cfg *config.Config) (*url.URL, error) {
-	if cfg.Tocsin.Web.ExternalURL == "" {
-		return url.Parse(s.pageURL(cfg))
+	text := cfg.Tocsin.Web.ExternalURL
+	if text == "" {
+		text = s.pageURL(cfg)
 	}
-	return cfg.Tocsin.ExternalURL(cfg.TLS())
+	u, err := url.Parse(strings.TrimRight(text, "/"))
+	if err != nil {
+		return nil, fmt.Errorf("tocsin.web.external_url: %w", err)
+	}
+	return u, nil
 }
 
 // makeDataDir creates the data directory and proves that it can be written to.

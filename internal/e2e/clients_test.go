@@ -27,8 +27,6 @@ func TestPromtool(t *testing.T) {
 	require.Equal(t, 204, code, body)
 	s.wantQuery("job:temperature:max", "33")
 	for _, args := range [][]string{
-		{"check", "healthy", "--url", s.url},
-		{"check", "ready", "--url", s.url},
 		{"query", "instant", s.url, "temperature > 1"},
 		{"query", "range", s.url, "temperature"},
 		{"query", "series", "--match", "temperature", s.url},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/tsdb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/engine"
@@ -27,7 +28,9 @@ func TestEngineIsPrometheus(t *testing.T) {
 	t.Logf("seed %d", seed)
 	for i := range uint64(12) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			p := pair{ours: newWorld(t), theirs: newWorld(t), random: rand.New(rand.NewPCG(seed, i))}
+			// A window for late samples must not open the past to rules.
+			late := func(o *tsdb.Options) { o.OutOfOrderTimeWindow = int64(i%2) * time.Hour.Milliseconds() }
+			p := pair{ours: newWorld(t, late), theirs: newWorld(t, late), random: rand.New(rand.NewPCG(seed, i))}
 			synctest.Test(t, func(t *testing.T) { p.play(t) })
 			if t.Failed() {
 				t.Logf("seed %d, script %d", seed, i)
@@ -161,7 +164,7 @@ func (p *pair) compareStatus(t *testing.T) {
 // feed moves the inputs at random and writes them into both worlds.
 func (p *pair) feed(t *testing.T) {
 	for i := range 5 {
-		for _, name := range []string{"in_a", "in_b"} {
+		for _, name := range []string{"in_a", "in_b", "in_h"} {
 			series := fmt.Sprintf(`%s{i="%d"}`, name, i)
 			switch p.random.IntN(12) {
 			case 0:
@@ -223,6 +226,8 @@ func (p *pair) pool(group string) []string {
 		"  - {record: '" + group + ":sum', expr: 'sum(in_a)'}\n",
 		"  - {record: '" + group + ":each', expr: 'in_a * 2 > 1', labels: {from: rule}}\n",
 		"  - {record: '" + group + ":twice', expr: '{__name__=~\"in_.\"}'}\n", // Duplicates at times.
+		"  - {record: '" + group + ":histogram', expr: 'in_h'}\n",
+		"  - {alert: " + group + "Histogram, expr: 'in_h', " + hold() + ", annotations: {value: '{{ $value }}'}}\n",
 		"  - {record: '" + group + ":alerts', expr: 'count by (alertname, alertstate) (ALERTS)'}\n",
 		"  - {record: '" + group + ":scalar', expr: 'scalar(in_b{i=\"1\"})'}\n",
 		"  - {record: '" + group + ":fails', expr: 'in_a * on () in_b'}\n",

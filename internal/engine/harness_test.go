@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/notifier"
@@ -88,13 +89,13 @@ type world struct {
 	moves []alert.Transition
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, storage ...teststorage.Option) *world {
 	e := promql.NewEngine(promql.EngineOpts{
 		MaxSamples: 1e6, Timeout: time.Hour, EnableAtModifier: true, EnableNegativeOffset: true,
 		Parser: parser.NewParser(parser.Options{}),
 	})
 	t.Cleanup(func() { _ = e.Close() })
-	return &world{db: teststorage.New(t), promql: e}
+	return &world{db: teststorage.New(t, storage...), promql: e}
 }
 
 func (w *world) eval(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error) {
@@ -173,7 +174,12 @@ func (w *world) write(t testing.TB, values map[string]float64) {
 	for _, series := range slices.Sorted(maps.Keys(values)) {
 		ls, err := parser.NewParser(parser.Options{}).ParseMetric(series)
 		require.NoError(t, err)
-		_, err = app.Append(0, ls, 0, time.Now().UnixMilli(), values[series], nil, nil, storage.AOptions{})
+		v := values[series]
+		var h *histogram.FloatHistogram
+		if strings.HasPrefix(series, "in_h") {
+			h = &histogram.FloatHistogram{Count: v, Sum: v, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []float64{v}}
+		}
+		_, err = app.Append(0, ls, 0, time.Now().UnixMilli(), v, nil, h, storage.AOptions{})
 		require.NoError(t, err)
 	}
 	require.NoError(t, app.Commit())
@@ -191,6 +197,11 @@ func (w *world) dump(t testing.TB) map[string]string {
 		var text strings.Builder
 		it := set.At().Iterator(nil)
 		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
+			if kind == chunkenc.ValFloatHistogram {
+				at, h := it.AtFloatHistogram(nil)
+				fmt.Fprintf(&text, "%d:%s ", at, h)
+				continue
+			}
 			require.Equal(t, chunkenc.ValFloat, kind)
 			at, v := it.At()
 			fmt.Fprintf(&text, "%d:%x ", at, math.Float64bits(v))

@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin/tocsin/internal/plan"
 )
 
 // maxPromQL bounds what a condition may become, in bytes.
@@ -26,15 +30,11 @@ type lowered struct {
 	promql string
 	// metric is the one metric that the rule is about, "" where it may be several: then results bear nameLabel.
 	metric string
-	// everything is true where nothing ties some alternative to a metric by name.
-	everything bool
-	// valueless is true where some alternative looks at no value and fires on a series' mere presence.
-	valueless bool
 }
 
 // lowerCondition turns a condition over the series of a metric ("" for all) into PromQL whose result is exactly the
-// series for which the condition is true, with their values.
-func lowerCondition(text, metric string) (lowered, error) {
+// series for which the condition is true, with their values. Errors are *conditionError.
+func lowerCondition(text, metric string, c *plan.Compiler) (lowered, error) {
 	n, cerr := parseCondition(text)
 	if cerr != nil {
 		return lowered{}, cerr
@@ -63,12 +63,10 @@ func lowerCondition(text, metric string) (lowered, error) {
 		if a.name() != out.metric {
 			out.metric = ""
 		}
-		out.everything = out.everything || a.name() == ""
-		out.valueless = out.valueless || !slices.ContainsFunc(a, func(t test) bool { return t.matcher == nil })
 	}
 	var parts []string
 	for _, a := range settled {
-		if part := a.promql(out.metric == ""); !slices.Contains(parts, part) {
+		if part := a.promql(out.metric == "", c); !slices.Contains(parts, part) {
 			parts = append(parts, part)
 		}
 	}
@@ -82,8 +80,8 @@ func lowerCondition(text, metric string) (lowered, error) {
 // promql writes the alternative as: the series, filtered by the comparisons of the plain value, and those for which the
 // comparisons of computed values hold. With named, results keep their metric's name in a label, since alerts and set
 // operations pass over the name itself.
-func (a alternative) promql(named bool) string {
-	selector := a.selector()
+func (a alternative) promql(named bool, c *plan.Compiler) string {
+	selector := a.selector(c)
 	wrap := func(e string) string {
 		if !named {
 			return e
@@ -129,17 +127,39 @@ func (t test) computed(base string) []string {
 }
 
 // selector writes the alternative's label tests.
-func (a alternative) selector() string {
+func (a alternative) selector(c *plan.Compiler) string {
+	name, before := a.name(), ""
 	var ms []string
-	if a.name() == "" {
+	switch {
+	case name == "":
 		ms = append(ms, `__name__=~".+"`, `__name__!~"`+ownSeries+`"`)
+	case isBareName(name, c):
+		before = name
 	}
 	for _, t := range a {
-		if t.matcher != nil {
-			ms = append(ms, t.matcher.String())
+		if m := t.matcher; m != nil && (before == "" || m.Name != labels.MetricName) {
+			ms = append(ms, m.String())
 		}
 	}
-	return "{" + strings.Join(ms, ",") + "}"
+	if before != "" && len(ms) == 0 {
+		return before
+	}
+	return before + "{" + strings.Join(ms, ",") + "}"
+}
+
+// isBareName reports whether name by itself is a selector of that metric, which "inf", say, is not.
+func isBareName(name string, c *plan.Compiler) bool {
+	for i := range len(name) {
+		if b := name[i]; !isLetter(b) && b != ':' && (i == 0 || !isDigit(b)) {
+			return false
+		}
+	}
+	p, err := c.Compile(name + " > 1")
+	if err != nil {
+		return false
+	}
+	got := p.Selectors()
+	return len(got) == 1 && len(got[0]) == 1 && got[0][0].Value == name
 }
 
 // arithmetic writes n over base, in brackets where operators around it bind as strongly as outer or more.
@@ -176,14 +196,4 @@ func formatNumber(v float64) string {
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64)
-}
-
-// isName reports whether s can be a metric's name without quotes in PromQL.
-func isName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !isLetter(c) && c != ':' && (i == 0 || !isDigit(c)) {
-			return false
-		}
-	}
-	return s != ""
 }

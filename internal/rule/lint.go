@@ -13,7 +13,7 @@ func Lint(f *File) []string {
 	for _, g := range f.Groups {
 		for _, r := range g.Rules {
 			warn := func(format string, args ...any) {
-				out = append(out, fmt.Sprintf("%s:%d: group %q, %s %q: ", f.Path, r.Line, g.Name, r.Kind, r.Name)+fmt.Sprintf(format, args...))
+				out = append(out, fmt.Sprintf("%s:%d: group %q, rule %q: ", f.Path, r.Line, g.Name, r.Name)+fmt.Sprintf(format, args...))
 			}
 			// Two alerts of one name are fine unless they are the same; two recordings write the same series.
 			key := r.ID

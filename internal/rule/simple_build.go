@@ -47,7 +47,7 @@ func (d *simpleReader) build(def *simpleRule, c *plan.Compiler) *Rule {
 			"not_equals; an expression holds its numbers itself, such as value > 80")
 		return nil
 	}
-	low, err := lowerCondition(expression, def.metric)
+	low, err := lowerCondition(expression, def.metric, c)
 	if err != nil {
 		offset := 0
 		if ce, ok := errors.AsType[*conditionError](err); ok && expression == def.condition {

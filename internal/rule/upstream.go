@@ -171,7 +171,7 @@ func (u *upstreamErrors) ofYAML(msg string) *Error {
 		msg = m[3] // upstream's position of a group is always 0:0
 	}
 	// The format is decoded twice, into types of nearly the same names.
-	msg = strings.NewReplacer("rulefmt.RuleGroupNode", "rulefmt.RuleGroup", "rulefmt.RuleNode", "rulefmt.Rule").Replace(msg)
+	msg = strings.NewReplacer("rulefmt.RuleGroupNode", "rulefmt.RuleGroup", "rulefmt.RuleNode", "rulefmt.Rule", "rulefmt.ruleGroups", "rulefmt.RuleGroups").Replace(msg)
 	out.Err = errors.New(msg)
 	if m := unknownField.FindStringSubmatch(msg); m != nil {
 		u.place(out, func(e entry) bool { return e.key.Line == out.Line && e.key.Value == m[1] })

@@ -23,7 +23,7 @@ func (r *caseRun) dump(ctx context.Context) []string {
 	}
 	defer q.Close()
 	out := []string{}
-	set := q.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
+	set := q.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, ".+"))
 	for set.Next() {
 		out = append(out, dumpSeries(set.At(), start))
 	}

@@ -302,7 +302,8 @@ func TestTargetNegotiates(t *testing.T) {
 	require.True(t, strings.HasSuffix(string(open), "# EOF\n"))
 
 	format, delimited := scrape(ctx, t, target.URL(),
-		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"+
+			"application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
 	require.Equal(t, expfmt.TypeProtoDelim, format.FormatType())
 	d := expfmt.NewDecoder(bytes.NewReader(delimited), format)
 	var f dto.MetricFamily

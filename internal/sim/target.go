@@ -116,7 +116,8 @@ func (t *Target) payload(header http.Header) ([]byte, string, error) {
 	if t.raw != nil {
 		return t.raw, t.rawType, nil
 	}
-	format := expfmt.NegotiateIncludingOpenMetrics(header)
+	format := expfmt.NegotiateAccept(header, expfmt.NewFormat(expfmt.TypeOpenMetrics),
+		expfmt.NewFormat(expfmt.TypeProtoDelim), expfmt.NewFormat(expfmt.TypeTextPlain))
 	var b bytes.Buffer
 	e := expfmt.NewEncoder(&b, format)
 	for _, f := range t.families {

@@ -6,9 +6,10 @@ import (
 
 	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/engine"
+	"github.com/tocsin/tocsin/internal/rule"
 )
 
-func countRules(groups []engine.GroupStatus, files []RuleFile) ruleCounts {
+func countRules(groups []engine.GroupStatus, files []rule.FileStatus) ruleCounts {
 	c := ruleCounts{Groups: len(groups)}
 	for _, g := range groups {
 		c.Rules += len(g.Rules)

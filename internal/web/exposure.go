@@ -34,7 +34,7 @@ func CheckExposure(listenAddr, webConfigFile string) error {
 		return nil
 	}
 	if webConfigFile == "" {
-		return fmt.Errorf("%s: %w: give a web configuration file that has basic_auth_users or client_auth_type: "+
+		return fmt.Errorf("%s: %w: name a web configuration file (tocsin.web.config_file) that has basic_auth_users or client_auth_type: "+
 			"RequireAndVerifyClientCert, or listen on 127.0.0.1", listenAddr, ErrExposed)
 	}
 	return fmt.Errorf("%s: %w: add basic_auth_users, or tls_server_config with client_ca_file and client_auth_type: "+

@@ -65,8 +65,8 @@ func TestStatusPageOfEverything(t *testing.T) {
 		manager := scrapeManager(t, m.History.DB(), map[string][]string{"node": {"127.0.0.1:1"}})
 		m.Scrape = func() *scrape.Manager { return manager }
 		m.Groups = func() []engine.GroupStatus { return busyGroups(t, now) }
-		m.RuleFiles = func() []RuleFile {
-			return []RuleFile{{Path: "api.yml", Hash: "77aa01234567", Errors: []string{"api.yml:14: no such field"}}}
+		m.RuleFiles = func() []rule.FileStatus {
+			return []rule.FileStatus{{Path: "api.yml", Hash: "77aa01234567", Errors: []string{"api.yml:14: no such field"}}}
 		}
 		m.Ingested = func() []Ingested { return []Ingested{{"remote_write", 12}} }
 		log := &DeliveryLog{}
@@ -130,7 +130,7 @@ func TestNothingForeignRuns(t *testing.T) {
 			st.Health, st.LastError = engine.HealthBad, evil
 			return []engine.GroupStatus{{Name: evil, File: evil, Rules: []engine.RuleStatus{st}}}
 		}
-		m.RuleFiles = func() []RuleFile { return []RuleFile{{Path: evil, Hash: evil, Errors: []string{evil}}} }
+		m.RuleFiles = func() []rule.FileStatus { return []rule.FileStatus{{Path: evil, Hash: evil, Errors: []string{evil}}} }
 		m.Ingested = func() []Ingested { return []Ingested{{evil, 1}} }
 		m.Deliveries = func() []notify.Delivery {
 			return []notify.Delivery{{Receiver: evil, Integration: evil, Err: errors.New(evil), GroupLabels: labels.FromStrings("g", evil)}}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/engine"
+	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
 )
 
@@ -216,7 +217,7 @@ func TestStatus(t *testing.T) {
 	s := newServer(t, func(o *Options, m *Tenant) {
 		o.ConfigState = func() ConfigState { return ConfigState{File: "p.yml", Error: "p.yml:1:1: no", Time: at} }
 		m.Groups = func() []engine.GroupStatus { return busyGroups(t, fixtureNow()) }
-		m.RuleFiles = func() []RuleFile { return []RuleFile{{Path: "a.yml", Errors: []string{"a.yml:2: bad"}}} }
+		m.RuleFiles = func() []rule.FileStatus { return []rule.FileStatus{{Path: "a.yml", Errors: []string{"a.yml:2: bad"}}} }
 		m.Ingested = func() []Ingested { return []Ingested{{"scrape", 12}, {"otlp", 3}} }
 	})
 	_, body := get(t, s, "/api/v1/status")

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
 )
 
@@ -13,14 +14,14 @@ type status struct {
 	Ready   bool        `json:"ready"`
 	Config  ConfigState `json:"config"`
 	// StartTime is the server's, UptimeSeconds since then.
-	StartTime     time.Time    `json:"start_time"`
-	UptimeSeconds float64      `json:"uptime_seconds"`
-	Tenant        tenant.ID    `json:"tenant"`
-	Tenants       []tenant.ID  `json:"tenants"`
-	Rules         ruleCounts   `json:"rules"`
-	RuleFiles     []RuleFile   `json:"rule_files"`
-	Targets       targetCounts `json:"targets"`
-	Ingest        ingestStatus `json:"ingest"`
+	StartTime     time.Time         `json:"start_time"`
+	UptimeSeconds float64           `json:"uptime_seconds"`
+	Tenant        tenant.ID         `json:"tenant"`
+	Tenants       []tenant.ID       `json:"tenants"`
+	Rules         ruleCounts        `json:"rules"`
+	RuleFiles     []rule.FileStatus `json:"rule_files"`
+	Targets       targetCounts      `json:"targets"`
+	Ingest        ingestStatus      `json:"ingest"`
 }
 
 type ruleCounts struct {
@@ -74,5 +75,5 @@ func (s *Server) serveStatus(m *mounted) http.HandlerFunc {
 
 // serveRuleFiles is GET /api/v1/rule_files: each file's version, and why a newer one does not run.
 func (t *Tenant) serveRuleFiles(w http.ResponseWriter, _ *http.Request) {
-	answer(w, map[string][]RuleFile{"files": t.ruleFiles()})
+	answer(w, map[string][]rule.FileStatus{"files": t.ruleFiles()})
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	promconfig "github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/scrape"
@@ -12,6 +11,7 @@ import (
 	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/history"
 	"github.com/tocsin/tocsin/internal/notify"
+	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
 )
 
@@ -26,7 +26,7 @@ type Tenant struct {
 	// Groups are the rule groups as they stand now.
 	Groups func() []engine.GroupStatus
 	// RuleFiles are the rule files and what is wrong with them.
-	RuleFiles func() []RuleFile
+	RuleFiles func() []rule.FileStatus
 	// Config is the running configuration, for /api/v1/status/config and external labels.
 	Config func() promconfig.Config
 	// Scrape is the scrape manager behind /api/v1/targets; it may return nil while there is none.
@@ -51,19 +51,6 @@ type Ingested struct {
 	Samples  float64
 }
 
-// RuleFile is one rule file's state.
-type RuleFile struct {
-	Path    string `json:"path"`
-	Dialect string `json:"dialect,omitempty"`
-	// Hash is the version that runs; empty when none ever loaded.
-	Hash     string    `json:"hash,omitempty"`
-	LoadedAt time.Time `json:"loaded_at"`
-	Groups   int       `json:"groups"`
-	Rules    int       `json:"rules"`
-	// Errors are why the version on disk does not run; empty when it does.
-	Errors []string `json:"errors,omitempty"`
-}
-
 func (t *Tenant) validate() error {
 	if t == nil || t.History == nil {
 		return errors.New("History is missing")
@@ -78,14 +65,14 @@ func (t *Tenant) groups() []engine.GroupStatus {
 	return sortedGroups(t.Groups())
 }
 
-func (t *Tenant) ruleFiles() []RuleFile {
+func (t *Tenant) ruleFiles() []rule.FileStatus {
 	if t.RuleFiles == nil {
-		return []RuleFile{}
+		return []rule.FileStatus{}
 	}
 	if fs := t.RuleFiles(); fs != nil {
 		return fs
 	}
-	return []RuleFile{}
+	return []rule.FileStatus{}
 }
 
 func (t *Tenant) config() promconfig.Config {

@@ -37,8 +37,8 @@ type statusView struct {
 	MoreAlerts int
 	Groups     []groupView
 	MoreRules  int
-	Files      []RuleFile
-	BadFiles   []RuleFile
+	Files      []rule.FileStatus
+	BadFiles   []rule.FileStatus
 	Pools      []poolView
 	MoreTarget int
 	Ingest     []ingestView

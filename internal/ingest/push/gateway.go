@@ -131,7 +131,7 @@ func (g *Gateway) accept(ctx context.Context, r pushRequest, fs map[string]*fami
 	}
 	w := g.begin(ctx, now)
 	defer w.end()
-	for _, f := range [...]map[string]*family{fs, {pushTime: next.own[0], pushFailureTime: next.own[1]}} {
+	for _, f := range [...]map[string]*family{fs, next.ownFamilies()} {
 		if err := w.stateAll(f); err != nil {
 			return err
 		}
@@ -145,7 +145,9 @@ func (g *Gateway) accept(ctx context.Context, r pushRequest, fs map[string]*fami
 		return err
 	}
 	g.replace(old, next)
-	g.nudge()
+	if next.ttl > 0 {
+		g.nudge()
+	}
 	// From here the push is durable: should history fail now, the next restatement makes up for it.
 	if err := w.commit(); err != nil {
 		return fmt.Errorf("the push is kept on disk and will be stated again, but history did not take it now: %w", err)
@@ -177,7 +179,8 @@ func (g *Gateway) room(old, next *pushedGroup) error {
 	return nil
 }
 
-// fail notes on its group that a push was refused. It is a note, not a promise: where it cannot be kept, that is logged.
+// fail notes on its group that a push was refused. It is a note, not a promise: where it cannot be kept, that is logged,
+// and where history would not even take the note's own series, there is none.
 func (g *Gateway) fail(ctx context.Context, r pushRequest, now time.Time, why error) {
 	key := keyOf(r.labels)
 	old := g.groups[key]
@@ -189,15 +192,20 @@ func (g *Gateway) fail(ctx context.Context, r pushRequest, now time.Time, why er
 	if g.room(old, next) != nil || g.index.check(old, next) != nil {
 		return
 	}
-	err := g.store.put(next)
+	w := g.begin(ctx, now)
+	defer w.end()
+	err := w.stateAll(next.ownFamilies())
+	var invalid *invalidPush
+	if errors.As(err, &invalid) {
+		return
+	}
+	if err == nil {
+		err = g.store.put(next)
+	}
 	if err == nil {
 		g.replace(old, next)
 		g.nudge()
-		w := g.begin(ctx, now)
-		defer w.end()
-		if err = w.stateAll(map[string]*family{pushTime: next.own[0], pushFailureTime: next.own[1]}); err == nil {
-			err = w.commit()
-		}
+		err = w.commit()
 	}
 	if err != nil {
 		g.options.Logger.Error("A refused push could not be noted on its group", "group", r.labels, "err", err)

@@ -42,6 +42,11 @@ func (p *pushedGroup) seal() *pushedGroup {
 	return p
 }
 
+// ownFamilies returns the group's own two families by name.
+func (p *pushedGroup) ownFamilies() map[string]*family {
+	return map[string]*family{pushTime: p.own[0], pushFailureTime: p.own[1]}
+}
+
 // with returns the group as a push at time now leaves it: all families replaced, or those of the same names only.
 func (p *pushedGroup) with(fs map[string]*family, replace bool, now time.Time, ttl time.Duration) *pushedGroup {
 	next := &pushedGroup{key: p.key, labels: p.labels, lastPush: now, lastFailure: p.lastFailure, failure: p.failure, ttl: ttl, families: fs}

@@ -39,7 +39,7 @@ func (x *index) check(old, next *pushedGroup) error {
 	own := make(map[uint64]struct{}, next.series())
 	for _, e := range next.all() {
 		if owner := x.owners[e.hash]; owner != nil && owner != old {
-			return fmt.Errorf("series %s is in another group already", body.Clip(e.ls.String(), 300))
+			return fmt.Errorf("series %s is in another group already (labels without a value do not count)", body.Clip(e.ls.String(), 300))
 		}
 		if _, twice := own[e.hash]; twice {
 			return fmt.Errorf("series %s is in this group already, in a metric family of another name", body.Clip(e.ls.String(), 300))

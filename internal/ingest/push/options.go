@@ -23,7 +23,7 @@
 // # Series
 //
 // Series have the labels of the body, overridden by the group's; labels with an empty value are left out, so there is no
-// `instance` unless somebody gave one. Each group also has push_time_seconds and push_failure_time_seconds, which no body
+// `instance` unless somebody gave one, and two groups that differ only in empty labels cannot both exist. Each group also has push_time_seconds and push_failure_time_seconds, which no body
 // can override. Samples bear the time of arrival, and then the time of each restatement. A series that is dropped by a
 // PUT or POST, by DELETE or by the end of the time to live gets a staleness marker. Native histograms are taken; where a
 // histogram has classic buckets too, both are.

@@ -49,7 +49,7 @@ func (g *Gateway) run(ctx context.Context) {
 			}
 		}
 		at := next
-		if d := g.nearest(); !d.IsZero() && d.Before(at) {
+		if d := g.nearest(now); !d.IsZero() && d.Before(at) {
 			at = d
 		}
 		timer := time.NewTimer(time.Until(at))
@@ -72,13 +72,14 @@ func (g *Gateway) nudge() {
 	}
 }
 
-// nearest returns the next deadline of any group; the zero time where there is none.
-func (g *Gateway) nearest() time.Time {
+// nearest returns the next deadline of any group after now; the zero time where there is none. Deadlines that have
+// passed are expire's business; one that it could not deal with is tried again at the next restatement.
+func (g *Gateway) nearest(now time.Time) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var at time.Time
 	for _, p := range g.groups {
-		if d := p.deadline(); !d.IsZero() && (at.IsZero() || d.Before(at)) {
+		if d := p.deadline(); d.After(now) && (at.IsZero() || d.Before(at)) {
 			at = d
 		}
 	}
@@ -89,21 +90,16 @@ func (g *Gateway) nearest() time.Time {
 func (g *Gateway) expire(ctx context.Context, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, key := range slices.Sorted(maps.Keys(g.groups)) {
-		p := g.groups[key]
+	for key, p := range g.groups {
 		if !p.expired(now) {
 			continue
 		}
 		if err := g.forget(ctx, p, now); err != nil {
 			g.options.Logger.Error("A pushed group's time to live ran out, but it could not be ended cleanly", "group", p.labels, "err", err)
-			if g.groups[key] != nil { // its file could not be removed: try again, but not in a tight loop
-				later := *p
-				later.ttl += g.options.Interval
-				g.groups[key] = &later
-			}
-			continue
 		}
-		g.metrics.expired.Inc()
+		if g.groups[key] == nil {
+			g.metrics.expired.Inc()
+		}
 	}
 }
 

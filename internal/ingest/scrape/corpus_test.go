@@ -62,7 +62,7 @@ func TestRealPayloadsAreScrapedWhole(t *testing.T) {
 	var config strings.Builder
 	config.WriteString("scrape_configs:\n")
 	for _, job := range []string{"whole", "timed"} {
-		fmt.Fprintf(&config, "- job_name: %s\n  honor_labels: true\n  honor_timestamps: %t\n  scrape_interval: 3s\n  scrape_timeout: 3s\n  static_configs:\n", job, job == "timed")
+		fmt.Fprintf(&config, "- job_name: %s\n  honor_labels: true\n  honor_timestamps: %t\n  scrape_interval: 10s\n  scrape_timeout: 10s\n  static_configs:\n", job, job == "timed")
 		for _, p := range all {
 			fmt.Fprintf(&config, "  - {targets: ['%s'], labels: {corpus_file: %q, corpus_job: %s}}\n", p.target.addr(), p.file, job)
 		}

@@ -104,7 +104,7 @@ func (r *rig) query(text string) promql.Vector {
 // eventually polls until the query's result satisfies ok.
 func (r *rig) eventually(text string, ok func(promql.Vector) bool) promql.Vector {
 	r.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		vec := r.query(text)
 		if ok(vec) {
