@@ -60,7 +60,7 @@ func TestStepIsPrometheus(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	for i := range uint64(400) {
+	for i := range uint64(150) {
 		compare(t, randomScript(rand.New(rand.NewPCG(seed, i)), 60))
 		if t.Failed() {
 			t.Fatalf("seed %d, script %d", seed, i)

@@ -26,6 +26,7 @@ func TestEngineIsPrometheus(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
+	series, sent := 0, 0
 	for i := range uint64(12) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			// A window for late samples must not open the past to rules.
@@ -35,8 +36,12 @@ func TestEngineIsPrometheus(t *testing.T) {
 			if t.Failed() {
 				t.Logf("seed %d, script %d", seed, i)
 			}
+			series, sent = series+len(p.ours.dump(t)), sent+p.sent
 		})
 	}
+	t.Logf("%d series and %d sends compared", series, sent)
+	require.Greater(t, series, 500, "the scripts do nothing")
+	require.Greater(t, sent, 500, "the scripts do nothing")
 }
 
 type pair struct {
@@ -51,6 +56,8 @@ type pair struct {
 	values map[string]float64
 	// began is when the present engine did, applied when it last got rules.
 	began, applied time.Time
+	// sent counts what was compared.
+	sent int
 }
 
 func (p *pair) play(t *testing.T) {
@@ -132,7 +139,9 @@ func (p *pair) compare(t *testing.T) {
 		delete(ours, series)
 	}
 	require.Empty(t, ours, "series that Prometheus has not")
-	require.Equal(t, p.theirs.takeSent(), p.ours.takeSent())
+	want := p.theirs.takeSent()
+	require.Equal(t, want, p.ours.takeSent())
+	p.sent += len(want)
 	p.compareStatus(t)
 	if t.Failed() {
 		t.Logf("rules:\n%s", strings.Join(slices.Collect(maps.Values(p.loader.files)), "\n"))

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/alert"
@@ -191,7 +192,7 @@ func TestAFullDiskSilencesNobody(t *testing.T) {
 func TestRefusedSamplesAreCounted(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	w := newWorld(t)
+	w := newWorld(t, func(o *tsdb.Options) { o.OutOfOrderTimeWindow = time.Hour.Milliseconds() }) // Not for rules.
 	o := w.options()
 	o.Registerer = reg
 	value := 1.0

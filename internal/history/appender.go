@@ -34,16 +34,32 @@ func (s *Store) begin(ctx context.Context) transaction {
 	return t
 }
 
-// admit checks a series' labels against the limits. A caller who has a reference got it from an append that passed.
-func (t *transaction) admit(ref storage.SeriesRef, ls labels.Labels) error {
+// enter prepares the append of one sample: it returns the series' reference, 0 for one that is new to the database. For a
+// new one it checks the limits and takes the lock under which series are created; the caller must leave then. A caller
+// who has a reference got it from an append that passed.
+//
+// Upstream sorts a new series' number into its index in place, which readers may be looking at; it does so only where
+// numbers come out of order, that is where series are created concurrently (github.com/prometheus/prometheus/issues/15317).
+// The lock keeps them in order. It is not taken for samples of series that exist.
+func (t *transaction) enter(known storage.GetRef, ref storage.SeriesRef, ls labels.Labels) (_ storage.SeriesRef, locked bool, _ error) {
 	if ref != 0 {
-		return nil
+		return ref, false, nil
 	}
 	if err := t.store.limits.Check(ls); err != nil {
 		t.store.metrics.reject(err)
-		return err
+		return 0, false, err
 	}
-	return nil
+	if ref, _ = known.GetRef(ls, ls.Hash()); ref != 0 {
+		return ref, false, nil
+	}
+	t.store.creating.Lock()
+	return 0, true, nil
+}
+
+func (t *transaction) leave(locked bool) {
+	if locked {
+		t.store.creating.Unlock()
+	}
 }
 
 // refused counts a sample that the database did not take. A refused staleness marker is not worth counting: writers
@@ -137,10 +153,12 @@ func (s *Store) AppenderV2(ctx context.Context) storage.AppenderV2 {
 func (a *appenderV2) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram,
 	fh *histogram.FloatHistogram, opts storage.AOptions,
 ) (storage.SeriesRef, error) {
-	if err := a.admit(ref, ls); err != nil {
+	ref, locked, err := a.enter(a, ref, ls)
+	if err != nil {
 		return 0, err
 	}
-	ref, err := a.inner.Append(ref, ls, st, t, v, h, fh, opts)
+	ref, err = a.inner.Append(ref, ls, st, t, v, h, fh, opts)
+	a.leave(locked)
 	if err != nil && ref == 0 {
 		a.refused(err, v, h, fh)
 		return 0, err
@@ -199,10 +217,12 @@ func (s *Store) Appender(ctx context.Context) storage.Appender {
 func (a *appenderV1) SetOptions(opts *storage.AppendOptions) { a.inner.SetOptions(opts) }
 
 func (a *appenderV1) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
-	if err := a.admit(ref, ls); err != nil {
+	ref, locked, err := a.enter(a, ref, ls)
+	if err != nil {
 		return 0, err
 	}
-	ref, err := a.inner.Append(ref, ls, t, v)
+	ref, err = a.inner.Append(ref, ls, t, v)
+	a.leave(locked)
 	if err != nil {
 		a.refused(err, v, nil, nil)
 		return ref, err
@@ -217,10 +237,12 @@ func (a *appenderV1) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v 
 func (a *appenderV1) AppendHistogram(ref storage.SeriesRef, ls labels.Labels, t int64, h *histogram.Histogram,
 	fh *histogram.FloatHistogram,
 ) (storage.SeriesRef, error) {
-	if err := a.admit(ref, ls); err != nil {
+	ref, locked, err := a.enter(a, ref, ls)
+	if err != nil {
 		return 0, err
 	}
-	ref, err := a.inner.AppendHistogram(ref, ls, t, h, fh)
+	ref, err = a.inner.AppendHistogram(ref, ls, t, h, fh)
+	a.leave(locked)
 	if err != nil {
 		a.refused(err, 0, h, fh)
 		return ref, err
@@ -247,9 +269,11 @@ func (a *appenderV1) UpdateMetadata(ref storage.SeriesRef, ls labels.Labels, m m
 
 // AppendSTZeroSample is not shown to the observer: it marks a counter's start and is no arrival.
 func (a *appenderV1) AppendSTZeroSample(ref storage.SeriesRef, ls labels.Labels, t, st int64) (storage.SeriesRef, error) {
-	if err := a.admit(ref, ls); err != nil {
+	ref, locked, err := a.enter(a, ref, ls)
+	if err != nil {
 		return 0, err
 	}
+	defer a.leave(locked)
 	return a.inner.AppendSTZeroSample(ref, ls, t, st)
 }
 
@@ -257,9 +281,11 @@ func (a *appenderV1) AppendSTZeroSample(ref storage.SeriesRef, ls labels.Labels,
 func (a *appenderV1) AppendHistogramSTZeroSample(ref storage.SeriesRef, ls labels.Labels, t, st int64,
 	h *histogram.Histogram, fh *histogram.FloatHistogram,
 ) (storage.SeriesRef, error) {
-	if err := a.admit(ref, ls); err != nil {
+	ref, locked, err := a.enter(a, ref, ls)
+	if err != nil {
 		return 0, err
 	}
+	defer a.leave(locked)
 	return a.inner.AppendHistogramSTZeroSample(ref, ls, t, st, h, fh)
 }
 

@@ -48,6 +48,8 @@ type Store struct {
 	sending atomic.Bool
 	// subqueryStep is the resolution of subqueries that name none, in milliseconds.
 	subqueryStep atomic.Int64
+	// creating is held while a series is created.
+	creating sync.Mutex
 	// applying lets one change of settings through at a time.
 	applying sync.Mutex
 

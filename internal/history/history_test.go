@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -351,6 +352,68 @@ func TestConcurrentWriters(t *testing.T) {
 	}
 	require.Equal(t, 8*50*10, total)
 	require.Len(t, read(t, s, "m"), 80)
+}
+
+// TestQueriesWhileSeriesAreCreated is for the race detector: see transaction.enter.
+func TestQueriesWhileSeriesAreCreated(t *testing.T) {
+	s := open(t, Options{})
+	now := time.Now()
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := range 300 {
+				write(t, s, now, 1, "m", "w", strconv.Itoa(w), "i", strconv.Itoa(i))
+			}
+		})
+	}
+	created := make(chan struct{})
+	go func() { wg.Wait(); close(created) }()
+	p := compile(t, `count(m{w=~".+"})`)
+	for done := false; !done; {
+		select {
+		case <-created:
+			done = true
+		default:
+		}
+		_, err := s.Eval(t.Context(), p, now)
+		require.NoError(t, err)
+	}
+	vec, err := s.Eval(t.Context(), p, now)
+	require.NoError(t, err)
+	require.EqualValues(t, 1200, vec[0].F)
+}
+
+func BenchmarkAppend(b *testing.B) {
+	ls := metric("m", "instance", "a:80", "job", "j", "handler", "/api", "code", "200")
+	for _, kind := range []string{"known by reference", "known by labels", "new"} {
+		b.Run(kind, func(b *testing.B) {
+			app := open(b, Options{}).AppenderV2(b.Context())
+			now := time.Now().UnixMilli()
+			ref, err := app.Append(0, ls, 0, now, 1, nil, nil, storage.AOptions{})
+			require.NoError(b, err)
+			if kind != "known by reference" {
+				ref = 0
+			}
+			fresh := make([]labels.Labels, 0)
+			if kind == "new" {
+				for i := range b.N {
+					fresh = append(fresh, metric("m", "n", strconv.Itoa(b.N), "i", strconv.Itoa(i)))
+				}
+			}
+			b.ResetTimer()
+			for i := range b.N {
+				series := ls
+				if kind == "new" {
+					series = fresh[i]
+				}
+				if _, err := app.Append(ref, series, 0, now+int64(i), 1, nil, nil, storage.AOptions{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			require.NoError(b, app.Commit())
+		})
+	}
 }
 
 // TestRecoveryAfterKill copies the directory as a killed process would leave it: committed, not closed.

@@ -209,7 +209,7 @@ func (p *conditionParser) name(t token) (*term, *conditionError) {
 	name := p.take()
 	switch {
 	case open.text == "." && open.kind == tokenSign && name.kind == tokenWord:
-		return label(name.text), nil
+		return label(p.text[name.pos:name.end]), nil // as written: AND is a label of its own
 	case open.text == "[" && open.kind == tokenSign && name.kind == tokenText && name.text != "":
 		if end := p.take(); end.text != "]" || end.kind != tokenSign {
 			return nil, p.fail(end.pos, fmt.Sprintf("%v where ] should stand", end), "")

@@ -55,6 +55,7 @@ func TestConditionsBecomePromQL(t *testing.T) {
 		{`__name__ == "cpu" and value > 1`, "", `cpu > 1`},
 		{`metric == "inf" and value > 1`, "", `{__name__="inf"} > 1`},
 		{`value > 1`, "a.b", `{__name__="a.b"} > 1`},
+		{`labels.AND == "x" AND labels.value != "y" And labels["not"] == "z"`, "cpu", `cpu{AND="x",value!="y",not="z"}`},
 		{`metric == "ALERTS" and value > 0`, "", `ALERTS > 0`},
 	} {
 		t.Run(tc.condition, func(t *testing.T) {
@@ -97,7 +98,7 @@ func TestBadConditionsSayWhere(t *testing.T) {
 		{`"a" == "b"`, 1, "no label"},
 		{`instance == job`, 10, "cannot be compared with each other"},
 		{`instance < "b"`, 10, "no order"},
-		{`value =~ "5"`, 1, "without quotes"},
+		{`value =~ "5"`, 10, "without quotes"},
 		{`value =~ 5`, 7, "these are numbers"},
 		{`"a.*" =~ instance`, 1, "stands on the right"},
 		{`instance =~ "("`, 13, "no valid pattern"},
@@ -121,8 +122,8 @@ func TestBadConditionsSayWhere(t *testing.T) {
 		{`metric == ""`, 1, "never be true"},
 		{strings.Repeat("(", 100) + "value > 1" + strings.Repeat(")", 100), 65, "nested more than 64 deep"},
 		{strings.Repeat("not ", 100) + "value > 1", 257, "nested more than 64 deep"},
-		{"value > 1" + strings.Repeat(" or value > 1", 64), 799, "more than 64 alternatives"},
-		{strings.Repeat("(a == '1' or b == '1') and ", 7) + "value > 1", 160, "more than 64 alternatives"},
+		{"value > 1" + strings.Repeat(" or value > 1", 64), 830, "more than 64 alternatives"},
+		{strings.Repeat("(a == '1' or b == '1') and ", 7) + "value > 1", 159, "more than 64 alternatives"},
 		{"value > 1" + strings.Repeat(" ", maxCondition), 4097, "4105 bytes; a condition may have 4096"},
 	} {
 		t.Run(tc.condition[:min(len(tc.condition), 40)], func(t *testing.T) {
