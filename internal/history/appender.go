@@ -38,9 +38,9 @@ func (s *Store) begin(ctx context.Context) transaction {
 // new one it checks the limits and takes the lock under which series are created; the caller must leave then. A caller
 // who has a reference got it from an append that passed.
 //
-// Upstream sorts a new series' number into its index in place, which readers may be looking at; it does so only where
-// numbers come out of order, that is where series are created concurrently (github.com/prometheus/prometheus/issues/15317).
-// The lock keeps them in order. It is not taken for samples of series that exist.
+// Upstream sorts a new series' number into its index in place, which readers may be looking at (a race known there); it
+// does so only where numbers come out of order, that is where series are created concurrently. The lock keeps them in
+// order. It is not taken for samples of series that exist, and nothing else is locked by us while it is held.
 func (t *transaction) enter(known storage.GetRef, ref storage.SeriesRef, ls labels.Labels) (_ storage.SeriesRef, locked bool, _ error) {
 	if ref != 0 {
 		return ref, false, nil

@@ -128,7 +128,9 @@ func (s *Store) Close() error {
 		if err := s.db.Close(); err != nil {
 			errs = append(errs, explain("close the time series database", s.dir, err))
 		}
-		s.closeErr = errors.Join(append(errs, s.lock.Release())...)
+		if err := errors.Join(append(errs, s.lock.Release())...); err != nil {
+			s.closeErr = &failure{text: "close history: " + oneLine(err), errs: []error{err}}
+		}
 	})
 	return s.closeErr
 }

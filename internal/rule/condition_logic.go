@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -188,7 +189,7 @@ func compute(op string, a, b float64) float64 {
 func (a alternative) settle(metric string) (alternative, bool) {
 	fixed := map[string]string{}
 	if metric != "" {
-		fixed[labels.MetricName] = metric
+		fixed[model.MetricNameLabel] = metric
 	}
 	for _, t := range a {
 		if m := t.matcher; m != nil && m.Type == labels.MatchEqual {
@@ -198,12 +199,12 @@ func (a alternative) settle(metric string) (alternative, bool) {
 			fixed[m.Name] = m.Value
 		}
 	}
-	if name, ok := fixed[labels.MetricName]; ok && name == "" {
+	if name, ok := fixed[model.MetricNameLabel]; ok && name == "" {
 		return nil, false // every series has a name
 	}
 	var out alternative
 	if metric != "" {
-		out = append(out, test{matcher: labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric)})
+		out = append(out, test{matcher: labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)})
 	}
 	seen := map[string]bool{}
 	for _, t := range a {
@@ -214,7 +215,7 @@ func (a alternative) settle(metric string) (alternative, bool) {
 				}
 				continue
 			}
-			if metric != "" && m.Name == labels.MetricName {
+			if metric != "" && m.Name == model.MetricNameLabel {
 				continue
 			}
 		}
@@ -229,7 +230,7 @@ func (a alternative) settle(metric string) (alternative, bool) {
 // name returns the metric that the alternative is tied to, "" where it is not tied to one.
 func (a alternative) name() string {
 	for _, t := range a {
-		if m := t.matcher; m != nil && m.Type == labels.MatchEqual && m.Name == labels.MetricName {
+		if m := t.matcher; m != nil && m.Type == labels.MatchEqual && m.Name == model.MetricNameLabel {
 			return m.Value
 		}
 	}

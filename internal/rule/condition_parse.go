@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -199,8 +200,8 @@ func (p *conditionParser) name(t token) (*term, *conditionError) {
 	switch t.text {
 	case "value":
 		return &term{sort: ofNumber, op: "value", pos: t.pos}, nil
-	case "metric", labels.MetricName:
-		return label(labels.MetricName), nil
+	case "metric", model.MetricNameLabel:
+		return label(model.MetricNameLabel), nil
 	case "labels":
 	default:
 		return label(t.text), nil
@@ -328,7 +329,7 @@ func (n *term) words() string {
 }
 
 func labelWords(name string) string {
-	if name == labels.MetricName {
+	if name == model.MetricNameLabel {
 		return "metric"
 	}
 	return "label " + name
@@ -341,7 +342,7 @@ func (n *term) source() string {
 		return "value"
 	case n.op == "number":
 		return strconv.FormatFloat(n.number, 'g', -1, 64)
-	case n.text == labels.MetricName:
+	case n.text == model.MetricNameLabel:
 		return "metric"
 	case n.op == "label":
 		return n.text

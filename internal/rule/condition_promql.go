@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 
 	"github.com/tocsin/tocsin/internal/plan"
 )
@@ -137,7 +137,7 @@ func (a alternative) selector(c *plan.Compiler) string {
 		before = name
 	}
 	for _, t := range a {
-		if m := t.matcher; m != nil && (before == "" || m.Name != labels.MetricName) {
+		if m := t.matcher; m != nil && (before == "" || m.Name != model.MetricNameLabel) {
 			ms = append(ms, m.String())
 		}
 	}

@@ -3,6 +3,7 @@ package rule
 import (
 	"fmt"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -15,22 +16,18 @@ func Lint(f *File) []string {
 			warn := func(format string, args ...any) {
 				out = append(out, fmt.Sprintf("%s:%d: group %q, rule %q: ", f.Path, r.Line, g.Name, r.Name)+fmt.Sprintf(format, args...))
 			}
-			// Two alerts of one name are fine unless they are the same; two recordings write the same series.
-			key := r.ID
-			if r.Kind == Recording {
-				key = r.Name + r.Labels.String()
-			}
-			if first, ok := same[key]; ok {
+			// Several rules of one name are common, for several sources of the same fact.
+			if first, ok := same[r.ID]; ok {
 				warn("is the same as the rule of line %d", first)
 			} else {
-				same[key] = r.Line
+				same[r.ID] = r.Line
 			}
 			switch {
 			case !r.Plan.Evaluable():
 				warn("the expression returns a %s, and every evaluation will fail; rules take instant vectors and scalars", r.Plan.ResultType())
 			case r.Condition != "":
 				lintSimple(r, warn)
-			case r.Kind == Alerting && !r.Plan.Filters():
+			case r.Kind == Alerting && !r.Plan.Filters() && len(r.Plan.Selectors()) > 0: // vector(1) is meant to fire always
 				warn("nothing in the expression filters, so that it fires whenever its series exist, whatever their values")
 			}
 		}
@@ -45,7 +42,7 @@ func lintSimple(r *Rule, warn func(string, ...any)) {
 	for _, ms := range r.Plan.Selectors() {
 		named := false
 		for _, m := range ms {
-			named = named || m.Name == labels.MetricName && (m.Type == labels.MatchEqual || m.Type == labels.MatchRegexp && m.Value != ".+")
+			named = named || m.Name == model.MetricNameLabel && (m.Type == labels.MatchEqual || m.Type == labels.MatchRegexp && m.Value != ".+")
 		}
 		if !named {
 			warn("applies to series of every metric; give it a metric where one is meant")

@@ -243,11 +243,11 @@ func TestMultipleDocumentsAreWarnedOf(t *testing.T) {
 func TestBrokenRealFiles(t *testing.T) {
 	files := ruleCorpus(t)
 	refused, taken := 0, 0
-	for i := 0; i < len(files); i += 40 {
+	for i := 0; i < len(files); i += 80 {
 		content, err := os.ReadFile(files[i])
 		require.NoError(t, err)
 		lines := strings.SplitAfter(string(content), "\n")
-		for n := 0; n < len(lines); n += 1 + len(lines)/25 {
+		for n := 0; n < len(lines); n += 1 + len(lines)/12 {
 			broken := []byte(strings.Join(lines[:n], "") + strings.Join(lines[n+1:], ""))
 			_, upstream := upstreamErrs(broken)
 			_, errs := Parse("f.yml", broken, compiler())

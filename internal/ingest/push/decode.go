@@ -64,8 +64,7 @@ func parseBody(contentType string, raw []byte, limit int64) (families, error) {
 	case media == expfmt.OpenMetricsType:
 		fs, err = parseOpenMetrics(raw)
 	default:
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		fs, err = parser.TextToMetricFamilies(bytes.NewReader(raw))
+		fs, err = parseText(raw)
 	}
 	if err != nil {
 		var sized *body.Error
@@ -80,6 +79,18 @@ func parseBody(contentType string, raw []byte, limit int64) (families, error) {
 		}
 	}
 	return fs, nil
+}
+
+// parseText reads the older text format with upstream's parser, which panics on some malformed input, such as
+// "# TYPE a histogram\n{}": braces without a name inside. That is the sender's fault, and answered as such.
+func parseText(raw []byte) (fs families, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fs, err = nil, fmt.Errorf("the text parser gave up: %v", p)
+		}
+	}()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(bytes.NewReader(raw))
 }
 
 func tooHeavy(limit int64) error {

@@ -296,6 +296,7 @@ func scraped(raw []byte) (map[string]float64, bool) {
 
 func FuzzText(f *testing.F) {
 	f.Add([]byte("# TYPE m histogram\nm_bucket{le=\"1\"} 1\nm_sum 3\nm_count 2\na{b=\"c\"} NaN\n"))
+	f.Add([]byte("# TYPE a histogram\n{}"))
 	fuzzBody(f, typeText)
 }
 

@@ -99,6 +99,7 @@ func TestRefusedPushes(t *testing.T) {
 	}{
 		"malformed":                {"m{ 1\n", []string{"cannot parse"}, false},
 		"no final line feed":       {"m 1", []string{"cannot parse"}, false},
+		"a panic upstream":         {"# TYPE a histogram\n{}\n", []string{"cannot parse"}, false},
 		"timestamp":                {"ok 1\nm 1 1234\n", []string{"must not have timestamps"}, true},
 		"duplicate":                {"m{a=\"1\"} 1\nm{a=\"1\"} 2\n", []string{"was collected before"}, true},
 		"duplicate by group label": {"m{job=\"1\"} 1\nm{job=\"2\"} 2\n", []string{"was collected before"}, true},

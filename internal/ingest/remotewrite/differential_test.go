@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"maps"
 	"math"
 	"net/http"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"github.com/prometheus/prometheus/storage/remote"
@@ -68,19 +70,29 @@ func TestAgainstUpstream(t *testing.T) {
 }
 
 func scenarios(t *testing.T, now int64) map[string][]step {
-	at := func(ts int64, v float64) []prompb.Sample { return []prompb.Sample{{Timestamp: ts, Value: v}} }
-	at2 := func(ts int64, v float64) []writev2.Sample { return []writev2.Sample{{Timestamp: ts, Value: v}} }
-	v1 := func(series ...prompb.TimeSeries) step { return step{contentType: typeV1, raw: rawV1(t, series...)} }
-	two := func(b *v2) step { return step{contentType: typeV2, raw: b.raw(t)} }
-	ih, fh := tsdbutil.GenerateTestHistogram(3), tsdbutil.GenerateTestFloatHistogram(3)
-	custom := tsdbutil.GenerateTestCustomBucketsHistogram(3)
-	fine := tsdbutil.GenerateTestHistogram(2)
+	s := scenariosV1(t, now)
+	maps.Copy(s, scenariosV2(t, now))
+	divergences(t, now, s)
+	return s
+}
+
+// histograms returns one of each kind: integers, floats, custom buckets, too fine a schema, inconsistent.
+func histograms() (ih *histogram.Histogram, fh *histogram.FloatHistogram, custom, fine, bad *histogram.Histogram) {
+	ih, fh, custom = tsdbutil.GenerateTestHistogram(3), tsdbutil.GenerateTestFloatHistogram(3), tsdbutil.GenerateTestCustomBucketsHistogram(3)
+	fine = tsdbutil.GenerateTestHistogram(2)
 	fine.Schema = 9
-	bad := tsdbutil.GenerateTestHistogram(3)
+	bad = tsdbutil.GenerateTestHistogram(3)
 	bad.Count = 1
+	return ih, fh, custom, fine, bad
+}
+
+func scenariosV1(t *testing.T, now int64) map[string][]step {
+	at := func(ts int64, v float64) []prompb.Sample { return []prompb.Sample{{Timestamp: ts, Value: v}} }
+	v1 := func(series ...prompb.TimeSeries) step { return step{contentType: typeV1, raw: rawV1(t, series...)} }
+	ih, fh, custom, fine, bad := histograms()
 	a := []string{"__name__", "a", "job", "x"}
 
-	s := map[string][]step{
+	return map[string][]step{
 		"v1 samples": {
 			v1(seriesV1(at(now, 1), a...), seriesV1([]prompb.Sample{{Timestamp: now, Value: 2}, {Timestamp: now + 1, Value: math.Inf(1)}}, "__name__", "b")),
 			v1(seriesV1(at(now, 1), a...)), // the very same again
@@ -135,7 +147,15 @@ func scenarios(t *testing.T, now int64) map[string][]step {
 		},
 		"not snappy":   {{contentType: typeV1, encoding: "snappy", encoded: []byte("\xff\xff\xff\xff\xff\xff")}},
 		"not protobuf": {{contentType: typeV1, raw: []byte("nonsense")}, {contentType: typeV2, raw: []byte("nonsense")}},
+	}
+}
 
+func scenariosV2(t *testing.T, now int64) map[string][]step {
+	at2 := func(ts int64, v float64) []writev2.Sample { return []writev2.Sample{{Timestamp: ts, Value: v}} }
+	two := func(b *v2) step { return step{contentType: typeV2, raw: b.raw(t)} }
+	ih, fh, custom, _, bad := histograms()
+	a := []string{"__name__", "a", "job", "x"}
+	return map[string][]step{
 		"v2 samples": {
 			two(newV2().add(writev2.TimeSeries{Samples: at2(now, 1)}, a...).add(writev2.TimeSeries{Samples: at2(now, 2)}, "__name__", "b")),
 			two(newV2().add(writev2.TimeSeries{Samples: at2(now, 1)}, a...)),
@@ -170,8 +190,6 @@ func scenarios(t *testing.T, now int64) map[string][]step {
 		},
 		"v2 start timestamps": {two(newV2().add(writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: now, StartTimestamp: now - 1000, Value: 1}}}, a...))},
 	}
-	divergences(t, now, s)
-	return s
 }
 
 // divergences adds the scenarios where this receiver differs from upstream's on purpose.
