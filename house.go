@@ -52,11 +52,9 @@ type house struct {
 	elsewhere  *notify.External
 	pushed     *push.Gateway
 	scraper    *scraping.Scraper
-	remote     http.Handler
-	otlp       http.Handler
+	remote     *remotewrite.Handler
+	otlp       *otlp.Handler
 	deliveries *web.DeliveryLog
-	// ingest counts what came in, by protocol.
-	ingest tally
 	// discovered are the metrics of discovery mechanisms, which a registry takes once for all that discover.
 	discovered *discovery.SDMetrics
 }
@@ -106,6 +104,16 @@ func (h *house) openHistory(dir string, cfg *config.Config, reg prometheus.Regis
 		ScrapeManager:        h,
 	})
 	return err
+}
+
+// historySettings are what of history follows a reload.
+func historySettings(c *config.Config) history.Settings {
+	return history.Settings{
+		RetentionTime:    retention(c.Tocsin.History),
+		RetentionSize:    int64(c.Tocsin.History.RetentionSize),
+		OutOfOrderWindow: time.Duration(c.Tocsin.History.OutOfOrderTimeWindow),
+		MaxExemplars:     orNone(c.MaxExemplars()),
+	}
 }
 
 // retention maps the file's "0s: no limit by age" to history's way of saying so.
@@ -190,18 +198,18 @@ func (h *house) tell(ctx context.Context, alerts []alert.Outgoing) {
 
 func (h *house) openIngest(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
 	t := cfg.Tocsin
-	h.ingest = newTally(reg)
 	h.remote = remotewrite.NewHandler(remotewrite.Options{
 		Appendable:       h.store,
+		Describe:         h.store.Describe,
 		Logger:           h.logger.With("part", "remote_write"),
-		Registerer:       h.ingest,
+		Registerer:       reg,
 		BodySize:         int64(t.Limits.BodySize),
 		DecompressedSize: int64(t.Limits.DecompressedSize),
 	})
 	h.otlp = otlp.NewHandler(otlp.Options{
 		Appendable:       h.store,
 		Logger:           h.logger.With("part", "otlp"),
-		Registerer:       h.ingest,
+		Registerer:       reg,
 		BodySize:         int64(t.Limits.BodySize),
 		DecompressedSize: int64(t.Limits.DecompressedSize),
 		Config:           h.prometheusConfig,
@@ -210,7 +218,7 @@ func (h *house) openIngest(dir string, cfg *config.Config, reg prometheus.Regist
 		Dir:              filepath.Join(dir, "push"),
 		Appendable:       h.store,
 		Logger:           h.logger.With("part", "push"),
-		Registerer:       h.ingest,
+		Registerer:       reg,
 		BodySize:         int64(t.Limits.BodySize),
 		DecompressedSize: int64(t.Limits.DecompressedSize),
 		Interval:         time.Duration(t.Push.Interval),

@@ -60,6 +60,7 @@ func (h *house) close() error {
 func (h *house) appliers() []applier {
 	return []applier{
 		{"alerting", func(c *config.Config) error { return h.elsewhere.Apply(c.Prometheus) }},
+		{"history", func(c *config.Config) error { return h.store.Apply(historySettings(c)) }},
 		{"remote_write", func(c *config.Config) error { return h.store.ApplyRemoteWrite(c.Prometheus) }},
 		{"scrape_configs", func(c *config.Config) error { return h.scraper.Apply(withInnerJobs(c)) }},
 		{"global", func(c *config.Config) error {

@@ -189,7 +189,6 @@ func restartWarnings(old, next *config.Config) []config.Warning {
 	note(o.Listen != n.Listen, "listen")
 	note(o.Data != n.Data, "data")
 	note(o.Web != n.Web, "web")
-	note(o.History != n.History, "history")
 	note(o.Query != n.Query, "query")
 	note(o.Limits != n.Limits, "limits")
 	note(o.Notifications.Retention != n.Notifications.Retention, "notifications.retention")
@@ -197,7 +196,6 @@ func restartWarnings(old, next *config.Config) []config.Warning {
 	note(o.Rules.ResendDelay != n.Rules.ResendDelay || o.Rules.ForOutageTolerance != n.Rules.ForOutageTolerance ||
 		o.Rules.ForGracePeriod != n.Rules.ForGracePeriod, "rules (timing)")
 	note(strings.Join(o.Host.Collectors, ",") != strings.Join(n.Host.Collectors, ","), "host.collectors")
-	note(old.MaxExemplars() != next.MaxExemplars(), "storage.exemplars")
 	if len(names) == 0 {
 		return nil
 	}

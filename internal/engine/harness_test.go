@@ -186,9 +186,12 @@ func (w *world) write(t testing.TB, values map[string]float64) {
 }
 
 // dump returns every sample of every series but those whose names begin with "in", as text with exact values.
-func (w *world) dump(t testing.TB) map[string]string {
+func (w *world) dump(t testing.TB) map[string]string { return w.dumpSince(t, math.MinInt64) }
+
+// dumpSince is dump from a time on, in milliseconds.
+func (w *world) dumpSince(t testing.TB, since int64) map[string]string {
 	t.Helper()
-	q, err := w.db.Querier(math.MinInt64, math.MaxInt64)
+	q, err := w.db.Querier(since, math.MaxInt64)
 	require.NoError(t, err)
 	defer q.Close()
 	out := map[string]string{}

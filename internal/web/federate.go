@@ -47,7 +47,7 @@ func (s *Server) serveFederate(t *Tenant) http.HandlerFunc {
 			http.Error(w, err.Error(), code)
 			return
 		}
-		format := expfmt.Negotiate(r.Header)
+		format := expfmt.NegotiateAccept(r.Header, expfmt.FmtProtoDelim, expfmt.FmtProtoText, expfmt.FmtProtoCompact, expfmt.FmtText)
 		w.Header().Set("Content-Type", string(format))
 		external := t.config().GlobalConfig.ExternalLabels
 		if err := expose(expfmt.NewEncoder(w, format), samples, external, carriesHistograms(format)); err != nil {
@@ -99,7 +99,7 @@ func newest(ctx context.Context, q storage.Queryable, sets [][]*labels.Matcher, 
 		}
 	}
 	slices.SortStableFunc(out, func(a, b promql.Sample) int {
-		return cmp.Compare(a.Metric.Get(labels.MetricName), b.Metric.Get(labels.MetricName))
+		return cmp.Compare(a.Metric.Get(model.MetricNameLabel), b.Metric.Get(model.MetricNameLabel))
 	})
 	return out, len(merged.Warnings()), merged.Err()
 }
@@ -146,7 +146,7 @@ func expose(enc expfmt.Encoder, samples promql.Vector, external labels.Labels, n
 		return enc.Encode(current)
 	}
 	for _, s := range samples {
-		name := s.Metric.Get(labels.MetricName)
+		name := s.Metric.Get(model.MetricNameLabel)
 		if name == "" || s.H != nil && !s.H.UsesCustomBuckets() && !native {
 			continue
 		}
@@ -177,7 +177,7 @@ func metricOf(s promql.Sample, external labels.Labels) *dto.Metric {
 	m := &dto.Metric{TimestampMs: &s.T}
 	add := func(name, v string) { m.Label = append(m.Label, &dto.LabelPair{Name: &name, Value: &v}) }
 	s.Metric.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName && l.Value != "" {
+		if l.Name != model.MetricNameLabel && l.Value != "" {
 			add(l.Name, l.Value)
 		}
 	})

@@ -52,11 +52,13 @@ func twoUnits(n int, unit string, m int, smaller string) string {
 	return fmt.Sprintf("%d %s %d %s", n, unit, m, smaller)
 }
 
-// took words a duration of work: "0.4 ms", "12 ms", "1.3 s".
+// took words a duration of work: "40 µs", "0.4 ms", "12 ms", "1.3 s".
 func took(d time.Duration) string {
 	switch {
-	case d == 0:
+	case d <= 0:
 		return "–"
+	case d < 95*time.Microsecond:
+		return fmt.Sprintf("%d µs", max(1, d.Microseconds()))
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
 	case d < time.Second:

@@ -163,9 +163,9 @@ func (v *graphView) row(ls labels.Labels, value string) {
 		v.MoreRows++
 		return
 	}
-	row := graphRow{Name: ls.Get(labels.MetricName), Value: value}
+	row := graphRow{Name: ls.Get(model.MetricNameLabel), Value: value}
 	ls.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName {
+		if l.Name != model.MetricNameLabel {
 			row.Labels = append(row.Labels, l)
 		}
 	})

@@ -17,6 +17,8 @@ const (
 // request mean this server; and, if it would change something, does it come from a page of ours or from no page at all.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	host, _, _ := net.SplitHostPort(s.options.ListenAddress) // Validate has seen it
+	// A web configuration need not ask for a password: one with TLS alone, or with nothing in it, keeps nobody out. Over
+	// TLS a foreign name is harmless all the same, as it has no certificate here.
 	loopback := s.options.ListenAddress == "" || isLoopback(host)
 	watch := &exposureWatch{file: s.options.WebConfigFile}
 	cross := http.NewCrossOriginProtection()
@@ -25,7 +27,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		switch {
 		case !loopback && !watch.allows():
 			s.refuse(w, http.StatusForbidden, refusedExposed, ErrExposed.Error()+"; the web configuration no longer asks for it")
-		case loopback && s.options.WebConfigFile == "" && !s.knowsHost(r.Host):
+		case loopback && r.TLS == nil && !s.knowsHost(r.Host) && !watch.allows():
 			s.refuse(w, http.StatusMisdirectedRequest, refusedHost, "this server does not answer to the name "+r.Host+
 				" while it listens on loopback without authentication; use 127.0.0.1 or localhost, or make the name its external URL's")
 		case cross.Check(r) != nil && !s.mayReadAcross(r):

@@ -46,6 +46,8 @@ type Options struct {
 	ExternalURL *url.URL
 	// AllowedHosts are further Host header names to accept while listening on loopback without authentication.
 	AllowedHosts []string
+	// PageTitle is what the pages call this instance; empty means "tocsin".
+	PageTitle string
 	// CORSOrigin is a regular expression, anchored at both ends, of the origins whose pages may read the API. Empty
 	// allows none, unlike Prometheus, whose default allows every page of the web to read it.
 	CORSOrigin string
@@ -115,6 +117,9 @@ const (
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.PageTitle == "" {
+		o.PageTitle = "tocsin"
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

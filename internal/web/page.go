@@ -53,6 +53,8 @@ func parsePage(name string) (*template.Template, error) {
 // frame is what every page has around its content.
 type frame struct {
 	Title, Here string
+	// Site is the instance's name.
+	Site string
 	// Icon is the favicon's state: "firing", "pending" or "quiet".
 	Icon  string
 	Style string
@@ -70,7 +72,7 @@ const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; for
 
 // render writes the page, or nothing but an error: a template that fails must not leave half a page.
 func (s *Server) render(w http.ResponseWriter, t *template.Template, f frame) {
-	f.Style, f.Version, f.Uptime = s.page.style, s.version(), s.uptime()
+	f.Style, f.Site, f.Version, f.Uptime = s.page.style, s.options.PageTitle, s.version(), s.uptime()
 	f.Now = momentOf(s.options.Clock(), s.options.Clock())
 	var b bytes.Buffer
 	if err := t.Execute(&b, f); err != nil {

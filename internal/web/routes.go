@@ -80,10 +80,17 @@ func (s *Server) tenantRoutes(m *mounted) http.Handler {
 	if alertmanager == nil {
 		alertmanager = notServed("Alertmanager's API")
 	}
-	handle("/api/v2/", "/api/v2", s.whenReady(alertmanager.ServeHTTP))
+	handle("/api/v2/", "/api/v2", s.whenReady(func(w http.ResponseWriter, r *http.Request) {
+		httputil.SetCORS(w, s.origin, r)
+		alertmanager.ServeHTTP(w, r)
+	}))
 
 	handle("GET /{$}", "/", s.compressed(s.serveStatusPage(m)))
 	handle("GET /graph", "/graph", s.compressed(s.serveGraph(m)))
+	// Prometheus has a page for each of these; bookmarks of them find the section here.
+	for _, section := range []string{"alerts", "rules", "targets"} {
+		handle("GET /"+section, "/"+section, toSection(section))
+	}
 	handle("/", "unknown", http.HandlerFunc(notFound))
 
 	push := s.metrics.instrument("/metrics/job", ingest("push", t.Push))
@@ -93,6 +100,14 @@ func (s *Server) tenantRoutes(m *mounted) http.Handler {
 			return
 		}
 		mux.ServeHTTP(w, r)
+	})
+}
+
+// toSection leads to a section of the status page. The address is relative, so that it holds behind a path prefix too.
+func toSection(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "./#"+name)
+		w.WriteHeader(http.StatusFound)
 	})
 }
 

@@ -53,7 +53,7 @@ type Ingested struct {
 
 func (t *Tenant) validate() error {
 	if t == nil || t.History == nil {
-		return errors.New("History is missing")
+		return errors.New("there is no History")
 	}
 	return nil
 }
@@ -97,8 +97,15 @@ type mounted struct {
 	handler http.Handler
 }
 
-// TenantFromRequest returns the tenant that r names, or an error when the name is none.
+// TenantFromRequest returns the tenant that r names, or an error when the name is none. Several different names are an
+// error too: which of them counts must not depend on who reads the header first, a proxy or this.
 func TenantFromRequest(r *http.Request) (tenant.ID, error) {
+	names := r.Header.Values(TenantHeader)
+	for i, name := range names {
+		if i > 0 && name != names[0] {
+			return "", errors.New("stands in the request twice, with different values")
+		}
+	}
 	return tenant.Parse(r.Header.Get(TenantHeader))
 }
 

@@ -146,10 +146,19 @@ func New(o Options) (*Scraper, error) {
 // Manager returns upstream's scrape manager, for its view of pools and targets.
 func (s *Scraper) Manager() *scrape.Manager { return s.manager }
 
+// Samples returns how many samples and histograms scrapes have written since the start, upstream's own (up, …) included.
+func (s *Scraper) Samples() uint64 { return s.sink.samples.Load() }
+
 // Apply makes cfg's scrape_configs the running ones. Jobs that did not change are not disturbed. Everything that can be
-// wrong with a job is looked for first, and on an error the running configuration stays. cfg is not changed and must
-// not be changed afterwards.
+// wrong with a job is looked for first, and on an error the running configuration stays. Before Start there is none to
+// stay: a job whose HTTP client cannot be made is logged then, and harms only itself. cfg is not changed and must not be
+// changed afterwards.
 func (s *Scraper) Apply(cfg *promconfig.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errors.New("scrape: stopped already")
+	}
 	own, err := s.prepare(cfg)
 	if err != nil {
 		return err
@@ -157,11 +166,6 @@ func (s *Scraper) Apply(cfg *promconfig.Config) error {
 	jobs := make(map[string]discovery.Configs, len(own.ScrapeConfigs))
 	for _, sc := range own.ScrapeConfigs {
 		jobs[sc.JobName] = sc.ServiceDiscoveryConfigs
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return errors.New("scrape: stopped already")
 	}
 	if err := s.manager.ApplyConfig(own); err != nil {
 		return fmt.Errorf("scrape_configs: %w", err)
@@ -208,6 +212,12 @@ func (s *Scraper) prepare(cfg *promconfig.Config) (*promconfig.Config, error) {
 			s.logger.Warn("A job sets __unix_socket__, which is not supported: its targets are scraped over TCP", "job", job.JobName)
 		}
 		client, err := commonconfig.NewClientFromConfig(job.HTTPClientConfig, job.JobName, s.clients...)
+		if err != nil && !s.started {
+			// There is no running configuration to keep: one bad job must not keep the others from starting. Upstream
+			// tries it again whenever its targets change.
+			s.logger.Error("A job cannot be scraped until this is mended", "job", job.JobName, "err", err)
+			continue
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("scrape_configs: job %q: %w", job.JobName, err))
 			continue

@@ -394,6 +394,20 @@ func TestBadConfigurationChangesNothing(t *testing.T) {
 	require.Equal(t, []string{"other"}, r.scraper.Manager().ScrapePools())
 }
 
+func TestBadJobAtTheStartHarmsOnlyItself(t *testing.T) {
+	tg := newTarget(t, textType, "a 1\n")
+	r := newRig(t, Options{}, history.Options{})
+	r.run(`
+scrape_configs:
+- {job_name: bad, scheme: https, tls_config: {ca_file: /no/such/file}, static_configs: [{targets: ['%[1]s']}]}
+- {job_name: good, static_configs: [{targets: ['%[1]s']}]}
+`, tg.addr())
+	r.has(1, `a{job="good"}`)
+	require.Contains(t, r.log.String(), "/no/such/file")
+	require.Contains(t, r.log.String(), "job=bad")
+	require.Positive(t, r.scraper.Samples())
+}
+
 func TestUnixSocketIsNamedAsUnsupported(t *testing.T) {
 	r := newRig(t, Options{Inner: map[string]http.Handler{"x:80": http.NotFoundHandler()}}, history.Options{})
 	r.apply(`

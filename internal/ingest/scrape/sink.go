@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,8 +21,9 @@ const maxWarned = 10_000
 // sink stands between upstream's scrape loops and the storage, because a loop gives up a whole scrape on any append
 // error that it does not know. One series over a limit must not cost its target all the others.
 type sink struct {
-	next   storage.AppendableV2
-	logger *slog.Logger
+	next    storage.AppendableV2
+	logger  *slog.Logger
+	samples atomic.Uint64 // committed
 
 	mu     sync.Mutex
 	warned map[string]bool // targets, by URL
@@ -47,6 +49,8 @@ type sinkAppender struct {
 	storage.AppenderV2
 	sink *sink
 	ctx  context.Context
+	// added is how many samples this scrape has appended.
+	added uint64
 	// refused is how many series of this scrape were over a limit, and why the first of them was.
 	refused int
 	first   error
@@ -57,6 +61,7 @@ func (a *sinkAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int
 ) (storage.SeriesRef, error) {
 	ref, err := a.AppenderV2.Append(ref, ls, st, t, v, h, fh, opts)
 	if err == nil {
+		a.added++
 		return ref, nil
 	}
 	var limit *series.LimitError
@@ -80,7 +85,11 @@ func (a *sinkAppender) Commit() error {
 	if a.refused > 0 {
 		a.sink.warn(a.ctx, a.refused, a.first)
 	}
-	return a.AppenderV2.Commit()
+	if err := a.AppenderV2.Commit(); err != nil {
+		return err
+	}
+	a.sink.samples.Add(a.added)
+	return nil
 }
 
 // warn logs once a target that series of it were refused.
