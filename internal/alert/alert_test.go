@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -166,7 +167,7 @@ func TestEmptyExpansionRecordsTheTemplate(t *testing.T) {
 	require.Len(t, samples, 2)
 	require.Equal(t, `{__name__="ALERTS", alertname="A", alertstate="firing", instance="a", severity="page", team="{{ $labels.team }}"}`, samples[0].Labels.String())
 	require.Equal(t, 1.0, samples[0].Value)
-	require.Equal(t, alert.ForStateMetricName, samples[1].Labels.Get(labels.MetricName))
+	require.Equal(t, alert.ForStateMetricName, samples[1].Labels.Get(model.MetricNameLabel))
 	require.Equal(t, float64(start.Unix()), samples[1].Value)
 
 	var matchers []string

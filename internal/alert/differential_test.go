@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/metadata"
@@ -114,7 +115,7 @@ func randomScript(r *rand.Rand, n int) script {
 				continue
 			}
 			st.result = append(st.result, promql.Sample{
-				Metric: labels.FromStrings(labels.MetricName, "m", "series", fmt.Sprint(series/2)+map[int]string{0: "", 1: "b"}[series%2]),
+				Metric: labels.FromStrings(model.MetricNameLabel, "m", "series", fmt.Sprint(series/2)+map[int]string{0: "", 1: "b"}[series%2]),
 				F:      float64(r.IntN(5)),
 			})
 		}
@@ -217,7 +218,7 @@ func checkTransitions(states map[string]alert.State, changes []alert.Transition,
 func inputs(result promql.Vector) []alert.Input {
 	var in []alert.Input
 	for _, smpl := range result {
-		lb := labels.NewBuilder(smpl.Metric).Del(labels.MetricName)
+		lb := labels.NewBuilder(smpl.Metric).Del(model.MetricNameLabel)
 		ruleLabels.Range(func(l labels.Label) { lb.Set(l.Name, l.Value) })
 		in = append(in, alert.Input{Labels: lb.Set(labels.AlertName, ruleName).Labels(), Annotations: annotations, Value: smpl.F})
 	}

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -53,7 +54,7 @@ func (s *Set) AppendSamples(dst []Sample, name string, ruleLabels labels.Labels)
 func recordedLabels(metric, name string, ruleLabels, alertLabels labels.Labels, state string) labels.Labels {
 	lb := labels.NewBuilder(ruleLabels)
 	alertLabels.Range(func(l labels.Label) { lb.Set(l.Name, l.Value) })
-	lb.Set(labels.MetricName, metric)
+	lb.Set(model.MetricNameLabel, metric)
 	lb.Set(labels.AlertName, name)
 	if state != "" {
 		lb.Set(StateLabel, state)

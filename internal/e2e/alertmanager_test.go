@@ -23,16 +23,7 @@ func TestAlertmanagerElsewhere(t *testing.T) {
 	write(t, dir, "elsewhere.yml", "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
 	cmd := exec.Command(alertmanager, "--config.file", filepath.Join(dir, "elsewhere.yml"), "--storage.path", filepath.Join(dir, "am"),
 		"--web.listen-address", "127.0.0.1:"+port, "--cluster.listen-address", "")
-	var log lockedBuffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(tail(log.String(), 4000))
-		}
-	})
+	background(t, cmd)
 	r := newReceivers(t, dir)
 	write(t, dir, "rules.yml", fastRules)
 	write(t, dir, "tocsin.yml", strings.Replace(plainConfig, "evaluation_interval: 1s}",

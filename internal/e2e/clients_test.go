@@ -86,16 +86,7 @@ alerting: {alertmanagers: [{static_configs: [{targets: ['%s']}]}]}
 	port := freePort(t)
 	cmd := exec.Command(prometheus, "--config.file", filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", "127.0.0.1:"+port)
-	var log lockedBuffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(tail(log.String(), 4000))
-		}
-	})
+	background(t, cmd)
 	s.wantQuery(`temperature{job="far",replica="b"}`, "44")
 	s.wantQuery(`lat_count{job="far"}`, "3")
 	require.Equal(t, "b", r.wantAlert(t, "firing", "FromPrometheus").Labels["replica"])

@@ -290,3 +290,18 @@ func lines(s string) []string {
 	}
 	return out
 }
+
+// background starts another server for the test's time; what it said is shown when the test fails.
+func background(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	var log lockedBuffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%s", cmd.Path, tail(log.String(), 4000))
+		}
+	})
+}

@@ -32,7 +32,7 @@ func TestEngineIsPrometheus(t *testing.T) {
 	}
 	t.Logf("seed %d; SEED plays it again", seed)
 	series, sent := 0, 0
-	for i := range uint64(12) {
+	for i := range uint64(6) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			// A window for late samples must not open the past to rules.
 			late := func(o *tsdb.Options) { o.OutOfOrderTimeWindow = int64(i%2) * time.Hour.Milliseconds() }
@@ -45,8 +45,8 @@ func TestEngineIsPrometheus(t *testing.T) {
 		})
 	}
 	t.Logf("%d series and %d sends compared", series, sent)
-	require.Greater(t, series, 500, "the scripts do nothing")
-	require.Greater(t, sent, 500, "the scripts do nothing")
+	require.Greater(t, series, 300, "the scripts do nothing")
+	require.Greater(t, sent, 300, "the scripts do nothing")
 }
 
 type pair struct {

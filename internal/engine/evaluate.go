@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/util/strutil"
@@ -101,7 +102,7 @@ func (g *Group) evalRecording(ctx context.Context, env *environment, rs *ruleSta
 	lb := labels.NewBuilder(labels.EmptyLabels())
 	for i := range vector {
 		lb.Reset(vector[i].Metric)
-		lb.Set(labels.MetricName, rs.rule().Name)
+		lb.Set(model.MetricNameLabel, rs.rule().Name)
 		rs.rule().Labels.Range(func(l labels.Label) { lb.Set(l.Name, l.Value) })
 		vector[i].Metric = lb.Labels()
 	}

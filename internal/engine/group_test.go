@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
@@ -44,7 +45,7 @@ func (a answers) eval(_ context.Context, p *plan.Plan, _ time.Time) (promql.Vect
 func instances(names ...string) promql.Vector {
 	var v promql.Vector
 	for _, n := range names {
-		v = append(v, promql.Sample{Metric: labels.FromStrings(labels.MetricName, "x", "i", n), F: 1})
+		v = append(v, promql.Sample{Metric: labels.FromStrings(model.MetricNameLabel, "x", "i", n), F: 1})
 	}
 	return v
 }

@@ -195,7 +195,7 @@ func (w *world) dumpSince(t testing.TB, since int64) map[string]string {
 	require.NoError(t, err)
 	defer q.Close()
 	out := map[string]string{}
-	set := q.Select(context.Background(), true, nil, labels.MustNewMatcher(labels.MatchNotRegexp, labels.MetricName, "in.*"))
+	set := q.Select(context.Background(), true, nil, labels.MustNewMatcher(labels.MatchNotRegexp, model.MetricNameLabel, "in.*"))
 	for set.Next() {
 		var text strings.Builder
 		it := set.At().Iterator(nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,22 @@ import (
 type bench struct {
 	*world
 	*engine.Engine
+
+	mu    sync.Mutex
 	known answers
+}
+
+// answer sets what an expression returns from now on.
+func (b *bench) answer(expr string, with any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known[expr] = with
+}
+
+func (b *bench) eval(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.known.eval(ctx, p, at)
 }
 
 func inBench(t *testing.T, tune func(*engine.Options), play func(t *testing.T, b *bench)) {
@@ -29,7 +45,7 @@ func inBench(t *testing.T, tune func(*engine.Options), play func(t *testing.T, b
 	b := &bench{world: newWorld(t), known: answers{}}
 	synctest.Test(t, func(t *testing.T) {
 		o := b.options()
-		o.Eval = b.known.eval
+		o.Eval = b.eval
 		if tune != nil {
 			tune(&o)
 		}
@@ -73,8 +89,8 @@ func (b *bench) alerts() []string {
 }
 
 func (b *bench) takeEnded() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.world.mu.Lock()
+	defer b.world.mu.Unlock()
 	out := b.ended
 	b.ended = nil
 	return out
@@ -82,7 +98,9 @@ func (b *bench) takeEnded() []string {
 
 func TestReloadKeepsAlerts(t *testing.T) {
 	inBench(t, nil, func(t *testing.T, b *bench) {
-		b.known["a"], b.known["b"], b.known["c"] = instances("1"), instances("1"), instances("1")
+		for _, expr := range []string{"a", "b", "c"} {
+			b.answer(expr, instances("1"))
+		}
 		b.apply(t, "- {name: g, rules: [{alert: A, expr: a, for: 1h}, {alert: B, expr: b}, {alert: B, expr: c, for: 1h}]}")
 		b.Start()
 		pass(2)
@@ -118,7 +136,8 @@ func TestReloadKeepsAlerts(t *testing.T) {
 
 func TestReloadEndsAlertsOfRemovedRules(t *testing.T) {
 	inBench(t, nil, func(t *testing.T, b *bench) {
-		b.known["a"], b.known["b"] = instances("1", "2"), instances("1", "3")
+		b.answer("a", instances("1", "2"))
+		b.answer("b", instances("1", "3"))
 		const rest = "- {name: g, rules: [{alert: A, expr: b}]}\n"
 		b.apply(t, rest+"- {name: h, rules: [{alert: A, expr: a}, {alert: P, expr: a, for: 1h}]}")
 		b.Start()
@@ -172,7 +191,7 @@ func TestUnchangedGroupsSeeTheNewEnvironment(t *testing.T) {
 			return inner(ctx, p, at)
 		}
 	}, func(t *testing.T, b *bench) {
-		b.known["a"] = instances("1")
+		b.answer("a", instances("1"))
 		cfg := engine.Config{
 			Interval: 10 * time.Second, ExternalLabels: labels.FromStrings("site", "one"), ExternalURL: site(t),
 			Groups: ruleGroups(t, "f", "groups: [{name: g, rules: [{alert: A, expr: a, annotations: {site: '{{ $externalLabels.site }}'}}]}]"),
@@ -202,7 +221,7 @@ func TestRestoreSurvivesAReload(t *testing.T) {
 		b := &bench{world: w, known: answers{"a": instances("1")}}
 		begin := func() {
 			o := b.options()
-			o.Eval, o.ForGracePeriod = b.known.eval, time.Minute
+			o.Eval, o.ForGracePeriod = b.eval, time.Minute
 			b.Engine = engine.New(o)
 			b.apply(t, "- {name: g, rules: [{alert: A, expr: a, for: 1h}]}")
 			b.Start()
@@ -240,7 +259,7 @@ func TestTransitionsAreToldOnce(t *testing.T) {
 			{nil, []string{"A{1} firing>inactive"}},
 			{nil, nil},
 		} {
-			b.known["a"] = tc.result
+			b.answer("a", tc.result)
 			pass(1)
 			require.Equal(t, tc.want, b.takeMoves())
 		}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/model/value"
@@ -86,7 +87,7 @@ func (g *Group) restoreRule(ctx context.Context, q storage.Querier, rs *ruleStat
 		case err != nil:
 			errs = append(errs, fmt.Errorf("reading %s: %w", s.Labels(), err))
 		case ok:
-			ls := labels.NewBuilder(s.Labels()).Del(labels.MetricName).Labels()
+			ls := labels.NewBuilder(s.Labels()).Del(model.MetricNameLabel).Labels()
 			next.Restore(ls, remembered, rs.rule().For, g.opts.ForGracePeriod, now)
 		}
 	}

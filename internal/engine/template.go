@@ -46,7 +46,7 @@ func (x *expander) inputs(ctx context.Context, dst []alert.Input, vector promql.
 	for _, s := range vector {
 		x.sample, x.data = s, nil
 		lb.Reset(s.Metric)
-		lb.Del(labels.MetricName)
+		lb.Del(model.MetricNameLabel)
 		x.rule.Labels.Range(func(l labels.Label) { lb.Set(l.Name, x.expand(ctx, l.Value)) })
 		lb.Set(labels.AlertName, x.rule.Name)
 		dst = append(dst, alert.Input{Labels: lb.Labels(), Annotations: x.annotations(ctx), Value: s.F})
