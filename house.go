@@ -76,11 +76,35 @@ func (s *Server) openHouse(id tenant.ID, cfg *config.Config, external *url.URL) 
 		h.openHistory, h.openRules, h.openNotify, h.openEngine, h.openIngest, h.openScrape,
 	} {
 		if err := open(dir, cfg, reg); err != nil {
-			h.close()
-			return nil, err
+			return nil, errors.Join(err, h.stop(func(string) {}))
 		}
 	}
 	return h, nil
+}
+
+// openHouseUntil is openHouse that is left alone when ctx ends first: a replay of history's log may take minutes and cannot
+// be interrupted. What it opened is closed as soon as it has.
+func (s *Server) openHouseUntil(ctx context.Context, cfg *config.Config, external *url.URL) (*house, error) {
+	type result struct {
+		house *house
+		err   error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		h, err := s.openHouse(tenant.Default, cfg, external)
+		opened <- result{h, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.house, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-opened; r.err == nil {
+				_ = r.house.stop(func(string) {}) // nobody is left to tell
+			}
+		}()
+		return nil, errLeft
+	}
 }
 
 func (h *house) openHistory(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
@@ -144,20 +168,22 @@ func (h *house) openRules(dir string, _ *config.Config, reg prometheus.Registere
 
 func (h *house) openNotify(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
 	h.notifier, err = notify.New(notify.Options{
-		Tenant:      h.id,
-		Logger:      h.logger.With("part", "notify"),
-		Registerer:  reg,
-		Dir:         filepath.Join(dir, "notify"),
-		ExternalURL: h.external,
-		Retention:   time.Duration(cfg.Tocsin.Notifications.Retention),
-		DrillURL:    h.server.desk.Load().HookURL(),
-		OnDelivery:  h.deliveries.Observe,
+		Tenant:       h.id,
+		Logger:       h.logger.With("part", "notify"),
+		Registerer:   reg,
+		Dir:          filepath.Join(dir, "notify"),
+		ExternalURL:  h.external,
+		Retention:    time.Duration(cfg.Tocsin.Notifications.Retention),
+		DrillURL:     h.server.desk.Load().HookURL(),
+		OnDelivery:   h.deliveries.Observe,
+		DrainTimeout: h.server.budget().notifications(),
 	})
 	if err != nil {
 		return err
 	}
 	h.elsewhere, err = notify.NewExternal(notify.ExternalOptions{
 		Logger: h.logger.With("part", "alertmanagers"), Registerer: reg, SDMetrics: h.discovered,
+		DrainLimit: h.server.budget().notifications(),
 	})
 	return err
 }
@@ -177,6 +203,7 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 		ResendDelay:     time.Duration(t.ResendDelay),
 		OutageTolerance: time.Duration(t.ForOutageTolerance),
 		ForGracePeriod:  time.Duration(t.ForGracePeriod),
+		StopTimeout:     h.server.budget().evaluations(),
 	})
 	return nil
 }

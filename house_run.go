@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	promconfig "github.com/prometheus/prometheus/config"
@@ -13,6 +14,7 @@ import (
 	"github.com/tocsin/tocsin/internal/drill"
 	"github.com/tocsin/tocsin/internal/engine"
 	scraping "github.com/tocsin/tocsin/internal/ingest/scrape"
+	"github.com/tocsin/tocsin/internal/notify"
 	"github.com/tocsin/tocsin/internal/rule"
 )
 
@@ -28,8 +30,7 @@ func (h *house) start() error {
 	if err := h.scraper.Start(); err != nil {
 		return err
 	}
-	cfg := h.server.running()
-	if err := h.loadRules(cfg); err != nil {
+	if err := h.loadRules(h.server.running()); err != nil {
 		// A broken rule file harms only itself, at the start too.
 		h.logger.Error("A rule file is broken; what is good in its place stays", "err", err)
 	}
@@ -38,22 +39,34 @@ func (h *house) start() error {
 }
 
 // stop ends everything in the order of a sample's way: nothing comes in, rules say their last word, people are told,
-// history closes.
-func (h *house) stop() error {
-	h.scraper.Stop()
-	h.pushed.Stop()
-	h.engine.Stop()
-	h.elsewhere.Stop()
-	h.notifier.Stop()
-	return h.close()
-}
-
-// close gives back what opening took, of a house that does not run.
-func (h *house) close() error {
-	if h.store == nil {
-		return nil
+// history closes. It tells before each part which it is. Rooms that were not opened or not started are fine.
+func (h *house) stop(at func(string)) error {
+	at("scrapes")
+	if h.scraper != nil {
+		h.scraper.Stop()
 	}
-	return h.store.Close()
+	at("pushes")
+	if h.pushed != nil {
+		h.pushed.Stop()
+	}
+	at("rule evaluations")
+	if h.engine != nil {
+		h.engine.Stop()
+	}
+	at("notifications")
+	var told sync.WaitGroup // one's trouble does not take the other's time
+	if h.elsewhere != nil {
+		told.Go(h.elsewhere.Stop)
+	}
+	if h.notifier != nil {
+		told.Go(h.notifier.Stop)
+	}
+	told.Wait()
+	at(closingHistory)
+	if h.store != nil {
+		return h.store.Close()
+	}
+	return nil
 }
 
 // appliers are the rooms that take a configuration, in the order in which they get it.
@@ -61,8 +74,9 @@ func (h *house) appliers() []applier {
 	return []applier{
 		{"alerting", func(c *config.Config) error { return h.elsewhere.Apply(c.Prometheus) }},
 		{"history", func(c *config.Config) error { return h.store.Apply(historySettings(c)) }},
-		{"remote_write", func(c *config.Config) error { return h.store.ApplyRemoteWrite(c.Prometheus) }},
 		{"scrape_configs", func(c *config.Config) error { return h.scraper.Apply(withInnerJobs(c)) }},
+		// After those that refuse most: giving it the old configuration back would start its queues anew.
+		{"remote_write", func(c *config.Config) error { return h.store.ApplyRemoteWrite(c.Prometheus) }},
 		{"global", func(c *config.Config) error {
 			h.store.SetSubqueryStep(time.Duration(c.Prometheus.GlobalConfig.EvaluationInterval))
 			return nil
@@ -70,6 +84,27 @@ func (h *house) appliers() []applier {
 		// Last, so that it never has to be given the old configuration back: the pipeline takes each object only once.
 		{"notifications", func(c *config.Config) error { return h.notifier.Apply(c.Alertmanager) }},
 	}
+}
+
+// rehearse tries c's notifications on a notifier that is thrown away. They are the last to get a configuration, and
+// taking the new one back from rooms that have it already would not be free: remote write would lose its queues.
+func (h *house) rehearse(c *config.Config) error {
+	if c.Alertmanager == nil {
+		return nil
+	}
+	again, _, err := config.LoadAlertmanager(c.AlertmanagerPath) // the pipeline takes each object only once
+	if err != nil {
+		return err
+	}
+	n, err := notify.New(notify.Options{Tenant: h.id, ExternalURL: h.external, DrillURL: h.server.desk.Load().HookURL()})
+	if err != nil {
+		return err
+	}
+	defer n.Stop()
+	if err := n.Apply(again); err != nil {
+		return fmt.Errorf("notifications: %w", err)
+	}
+	return nil
 }
 
 // withInnerJobs returns c's Prometheus configuration with the jobs that scrape this process and this host.

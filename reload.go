@@ -13,7 +13,8 @@ import (
 	"github.com/tocsin/tocsin/internal/web"
 )
 
-// reloads keeps the outcome of the last attempt to load the configuration, for pages, API and metrics.
+// reloads keeps the outcome of the last attempt to load the configuration, for pages, API and metrics. Rule files are not
+// part of it: each has a state and an alert of its own.
 type reloads struct {
 	successful, timestamp []prometheus.Gauge
 
@@ -36,15 +37,15 @@ func newReloads(reg prometheus.Registerer, cfg *config.Config, now time.Time) *r
 		reg.MustRegister(ok, at)
 		r.successful, r.timestamp = append(r.successful, ok), append(r.timestamp, at)
 	}
-	r.record(cfg.Path, nil, warningTexts(cfg), now)
+	r.record(cfg, nil, now)
 	return r
 }
 
-// record notes an attempt's outcome. The warnings are the running configuration's.
-func (r *reloads) record(file string, err error, warnings []string, now time.Time) {
+// record notes an attempt's outcome. running is the configuration in force afterwards.
+func (r *reloads) record(running *config.Config, err error, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state = web.ConfigState{File: file, LastReloadSuccessful: err == nil, Time: now, Warnings: warnings}
+	r.state = web.ConfigState{File: running.Path, LastReloadSuccessful: err == nil, Time: now, Warnings: warningTexts(running)}
 	for i, ok := range r.successful {
 		if err != nil {
 			r.state.Error = err.Error()
@@ -89,22 +90,30 @@ func (s *Server) loadConfig() (*config.Config, error) {
 }
 
 // Reload reads the configuration and the rule files again. The configuration is applied whole or not at all: on an
-// error the running one stays. A broken rule file harms only itself, and makes the reload report an error too. The
-// outcome is logged, counted, and shown by the status API.
+// error the running one stays. A broken rule file harms only itself, and makes Reload return an error too. The outcome
+// is logged, counted, and shown by the status API. While Run opens the data directory Reload waits; before and after Run
+// it is an error.
 func (s *Server) Reload() error {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
-	if s.house == nil {
+	switch {
+	case s.stopping:
+		return errors.New("reload: tocsin is stopping")
+	case s.house == nil:
 		return errors.New("reload: tocsin is not running yet, or could not start")
 	}
-	now := time.Now()
+	now, file := time.Now(), s.options.ConfigFile
 	err := s.reload()
-	s.reloads.record(s.options.ConfigFile, err, warningTexts(s.running()), now)
+	s.reloads.record(s.running(), err, now)
 	if err != nil {
-		s.logger.Error("The configuration was not reloaded; the running one stays", "file", s.options.ConfigFile, "err", err)
+		s.logger.Error("The configuration was not reloaded; the running one stays", "file", file, "err", err)
 		return err
 	}
-	s.logger.Info("The configuration was reloaded", "file", s.options.ConfigFile, "took", time.Since(now))
+	if err := s.house.loadRules(s.running()); err != nil {
+		s.logger.Error("The configuration was reloaded, but a rule file is broken; its last good version stays", "file", file, "err", err)
+		return fmt.Errorf("a rule file is broken, its last good version stays (the configuration itself was reloaded): %w", err)
+	}
+	s.logger.Info("The configuration was reloaded", "file", file, "took", time.Since(now).String())
 	return nil
 }
 
@@ -113,13 +122,16 @@ func (s *Server) reload() error {
 	if err != nil {
 		return err
 	}
-	next.Warnings = append(next.Warnings, restartWarnings(s.running(), next)...)
+	if err := s.house.rehearse(next); err != nil {
+		return err
+	}
+	next.Warnings = append(next.Warnings, restartWarnings(s.initial, next)...)
 	if err := s.applyAll(s.running(), next); err != nil {
 		return err
 	}
 	s.config.Store(next)
 	s.logWarnings(next)
-	return s.house.loadRules(next)
+	return nil
 }
 
 // applyAll hands next to every room that takes a configuration; where one refuses it, those that took it already get
@@ -131,7 +143,9 @@ func (s *Server) applyAll(old, next *config.Config) error {
 		if err == nil {
 			continue
 		}
-		err = fmt.Errorf("%s: %w", step.name, err)
+		if !strings.HasPrefix(err.Error(), step.name+":") {
+			err = fmt.Errorf("%s: %w", step.name, err)
+		}
 		if old == nil {
 			return err
 		}
@@ -156,6 +170,9 @@ type applier struct {
 func (s *Server) reloadRules() {
 	s.reloadMu.Lock()
 	defer s.reloadMu.Unlock()
+	if s.stopping {
+		return
+	}
 	if err := s.house.loadRules(s.running()); err != nil {
 		s.logger.Error("A rule file is broken; its last good version stays", "err", err)
 		return
@@ -177,7 +194,7 @@ func warningTexts(cfg *config.Config) []string {
 	return out
 }
 
-// restartWarnings names the settings that changed and take effect only at the next start.
+// restartWarnings names the settings that differ from those of the start, old, and take effect only at the next one.
 func restartWarnings(old, next *config.Config) []config.Warning {
 	o, n := old.Tocsin, next.Tocsin
 	var names []string
@@ -188,6 +205,7 @@ func restartWarnings(old, next *config.Config) []config.Warning {
 	}
 	note(o.Listen != n.Listen, "listen")
 	note(o.Data != n.Data, "data")
+	note(o.ShutdownTimeout != n.ShutdownTimeout, "shutdown_timeout")
 	note(o.Web != n.Web, "web")
 	note(o.Query != n.Query, "query")
 	note(o.Limits != n.Limits, "limits")

@@ -1,7 +1,6 @@
 package tocsin
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,7 +22,6 @@ import (
 	"github.com/tocsin/tocsin/internal/drill"
 	"github.com/tocsin/tocsin/internal/notify"
 	"github.com/tocsin/tocsin/internal/plan"
-	"github.com/tocsin/tocsin/internal/tenant"
 	"github.com/tocsin/tocsin/internal/web"
 )
 
@@ -35,14 +33,21 @@ type Server struct {
 	compiler *plan.Compiler
 	console  *console.Printer // nil prints nothing
 	desk     atomic.Pointer[drill.Desk]
-	house    *house // guarded by reloadMu until Run has opened it, constant afterwards
+	house    *house // guarded by reloadMu until Run has opened it, constant afterwards; nil until then
 	web      *web.Server
 	listener net.Listener
 	started  time.Time
 	reloads  *reloads
 
-	// reloadMu allows one reload at a time; config is the configuration in force, read without it.
+	// initial is the configuration of the start: what of it takes effect only once is compared with it.
+	initial *config.Config
+	// seen is what the files looked like when they were first read. The watcher takes it over.
+	seen watched
+
+	// reloadMu allows one reload at a time, and none once stopping is set; config is the configuration in force, read
+	// without it.
 	reloadMu sync.Mutex
+	stopping bool
 	config   atomic.Pointer[config.Config]
 }
 
@@ -55,13 +60,15 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.initial = cfg
 	s.config.Store(cfg)
+	s.seen = look(cfg)
 	s.logWarnings(cfg)
 	s.registry = newRegistry()
 	s.reloads = newReloads(s.registry, cfg, s.started)
 	s.compiler = plan.NewCompiler(plan.Options{ExperimentalFunctions: cfg.Tocsin.Query.ExperimentalFunctions})
 	if o.Console != nil {
-		s.console = console.New(o.Console)
+		s.console = console.New(console.Options{Writer: o.Console, Logger: s.logger.With("part", "console"), Registerer: s.registry})
 	}
 	if s.listener, err = web.Listen(cfg.Tocsin.Listen, cfg.Tocsin.Web.ConfigFile, 0); err != nil {
 		return nil, err
@@ -101,6 +108,7 @@ func (s *Server) openWeb(cfg *config.Config) error {
 		ListenAddress:    s.listener.Addr().String(),
 		WebConfigFile:    cfg.Tocsin.Web.ConfigFile,
 		ExternalURL:      external,
+		PageTitle:        cfg.Tocsin.Web.PageTitle,
 		CORSOrigin:       cfg.Tocsin.Web.CORSOrigin,
 		EnableAdminAPI:   cfg.Tocsin.Web.AdminAPI,
 		EnablePprof:      cfg.Tocsin.Web.Pprof,
@@ -118,60 +126,6 @@ func (s *Server) openWeb(cfg *config.Config) error {
 // Addr is the address that the server listens on, known after New even for port 0.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Run opens the data directory, serves until ctx ends, then stops within the configured time. It returns nil after an
-// orderly stop. Health checks are answered from its first moment on, the rest once history has replayed its log.
-func (s *Server) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var work sync.WaitGroup
-	work.Go(func() {
-		if err := s.web.Serve(s.listener); err != nil {
-			cancel(err)
-		}
-	})
-	err := s.open(s.running())
-	if err == nil {
-		s.web.SetReady(true)
-		s.announce()
-		work.Go(func() { s.watch(ctx) })
-		<-ctx.Done()
-		err = served(ctx)
-	}
-	cancel(nil)
-	return errors.Join(err, s.stop(&work))
-}
-
-// open opens the house and sets it going.
-func (s *Server) open(cfg *config.Config) error {
-	s.reloadMu.Lock() // a reload that comes meanwhile waits
-	defer s.reloadMu.Unlock()
-	if err := makeDataDir(cfg.Tocsin.Data); err != nil {
-		return err
-	}
-	external, err := s.externalURL(cfg)
-	if err != nil {
-		return err
-	}
-	desk, err := drill.NewDesk()
-	if err != nil {
-		return err
-	}
-	desk.Start()
-	s.desk.Store(desk)
-	h, err := s.openHouse(tenant.Default, cfg, external)
-	if err != nil {
-		return err
-	}
-	s.house = h
-	if err := s.applyAll(nil, cfg); err != nil {
-		return err
-	}
-	if err := h.start(); err != nil {
-		return err
-	}
-	return s.web.SetTenants(map[tenant.ID]*web.Tenant{h.id: h.view()})
-}
-
 // serveDrill answers for the desk, once there is one.
 func (s *Server) serveDrill(w http.ResponseWriter, r *http.Request) {
 	if desk := s.desk.Load(); desk != nil {
@@ -179,46 +133,6 @@ func (s *Server) serveDrill(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Error(w, "tocsin is starting; try again in a moment", http.StatusServiceUnavailable)
-}
-
-// served returns why serving ended by itself, nil when it was asked to.
-func served(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-// stop ends everything that runs, from the doors inwards, within shutdown_timeout.
-func (s *Server) stop(work *sync.WaitGroup) error {
-	timeout := time.Duration(s.running().Tocsin.ShutdownTimeout)
-	s.logger.Info("Stopping", "timeout", timeout)
-	ctx, done := context.WithTimeout(context.Background(), timeout)
-	defer done()
-	ended := make(chan error, 1)
-	go func() {
-		if err := s.web.Shutdown(ctx); err != nil {
-			s.logger.Warn("Requests were cut off", "err", err)
-		}
-		work.Wait()
-		var err error
-		if s.house != nil {
-			err = s.house.stop()
-		}
-		if desk := s.desk.Load(); desk != nil {
-			desk.Stop()
-		}
-		ended <- err
-	}()
-	select {
-	case err := <-ended:
-		if err == nil {
-			s.logger.Info("Stopped")
-		}
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("stop: not everything had ended after %s (tocsin.shutdown_timeout); what was accepted is in the write-ahead log", timeout)
-	}
 }
 
 // announce prints where to look, once everything runs.

@@ -11,7 +11,7 @@ import (
 
 type drillCmd struct {
 	serverFlags
-	Timeout time.Duration `help:"Give up after." default:"30s"`
+	Timeout time.Duration `help:"Give up after; at most 2m." default:"30s"`
 	JSON    bool          `name:"json" help:"Print as JSON."`
 }
 

@@ -59,6 +59,20 @@ type Report struct {
 	Warnings []Warning `json:"warnings"`
 }
 
+// refusals makes an error of the warning about the address: the file loads, because a flag may give another address, but
+// as it stands nothing runs with it.
+func refusals(all []Warning) (kept []Warning, err error) {
+	var errs Errors
+	for _, w := range all {
+		if w.Path == sectionKey+".listen" {
+			errs = append(errs, &Error{File: w.File, Line: w.Line, Column: w.Column, Path: w.Path, Message: w.Message})
+			continue
+		}
+		kept = append(kept, w)
+	}
+	return kept, errs.orNil()
+}
+
 // Check loads the file at path as what DetectKind finds it to be, with the files that it names, and reports. Nothing is
 // started or kept.
 func Check(path string, o LoadOptions) Report {
@@ -75,7 +89,7 @@ func Check(path string, o LoadOptions) Report {
 		default:
 			var c *Config
 			if c, err = Parse(path, content, o); err == nil {
-				warnings = c.Warnings
+				warnings, err = refusals(c.Warnings)
 			}
 		}
 		r.Warnings = append(r.Warnings, warnings...)

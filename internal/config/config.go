@@ -93,7 +93,7 @@ func Parse(path, content string, o LoadOptions) (*Config, error) {
 	l.section(doc)
 	if l.prometheus(doc); l.c.Prometheus != nil {
 		l.scrapeConfigFiles(doc)
-		l.history()
+		l.history(doc)
 	}
 	l.webConfig(doc)
 	l.alertmanager(doc)
@@ -132,7 +132,8 @@ func (l *load) section(doc *document) {
 	}
 	if n := set["tocsin.listen"]; n != nil && ListensBeyondLoopback(t.Listen) && t.Web.ConfigFile == "" {
 		l.warn(doc.warningAt(n, path{{key: sectionKey}, {key: "listen"}},
-			"other machines can reach %s, and tocsin.web.config_file, which could ask them for a password, is not set", t.Listen))
+			"other machines could reach %s, and tocsin.web.config_file, which could ask them for a password, is not set: "+
+				"tocsin run refuses to listen there", t.Listen))
 	}
 	l.c.Tocsin = t
 }
@@ -177,18 +178,28 @@ func (l *load) unmatched(doc *document, key string, patterns []string) {
 	}
 }
 
-// history completes the history's settings from storage.tsdb, which they take precedence over.
-func (l *load) history() {
+// history completes the history's settings from storage.tsdb, which they take precedence over. As in Prometheus, a
+// retention section stands for itself: one that names a size alone sets no limit by age.
+func (l *load) history(doc *document) {
 	h, tsdb := &l.c.Tocsin.History, l.c.Prometheus.StorageConfig.TSDBConfig
 	unset := func(field string) bool { return l.set["tocsin.history."+field] == nil }
 	if unset("out_of_order_time_window") {
 		h.OutOfOrderTimeWindow = tsdb.OutOfOrderTimeWindowFlag
 	}
-	if unset("retention_time") && tsdb.Retention.Time > 0 {
-		h.RetentionTime = tsdb.Retention.Time
+	s, ok := lookup(doc.root, "storage", "tsdb", "retention")
+	if !ok || isNull(s.value) {
+		return
 	}
-	if unset("retention_size") && tsdb.Retention.Size > 0 {
-		h.RetentionSize = Bytes(tsdb.Retention.Size)
+	r := tsdb.Retention
+	// What asks for a percentage alone, which is not supported, wants a limit: the default is one.
+	if unset("retention_time") && (r.Time > 0 || r.Percentage == 0) {
+		h.RetentionTime = r.Time
+	}
+	if unset("retention_size") {
+		h.RetentionSize = Bytes(r.Size)
+	}
+	if h.RetentionTime == 0 && h.RetentionSize == 0 {
+		l.warn(doc.warningAt(s.key, s.path, "names neither time nor size: samples are kept for ever"))
 	}
 }
 

@@ -125,6 +125,19 @@ func TestHistoryTakesPrecedenceOverStorage(t *testing.T) {
 	c := mustParse(t, storage)
 	require.Equal(t, History{model.Duration(72 * time.Hour), 5 * GiB, model.Duration(30 * time.Minute)}, c.Tocsin.History)
 	require.EqualValues(t, 7, c.MaxExemplars())
+	for retention, want := range map[string]History{
+		"{size: 5GB}":                    {RetentionSize: 5 * GiB}, // no limit by age then, as in Prometheus
+		"{time: 3d}":                     {RetentionTime: model.Duration(72 * time.Hour)},
+		"{}":                             {},
+		"":                               DefaultTocsin().History,
+		"{percentage: 50}":               DefaultTocsin().History,
+		"{percentage: 50, time: 3d}":     {RetentionTime: model.Duration(72 * time.Hour)},
+		"{percentage: 50, size: 5GB}":    {RetentionTime: DefaultTocsin().History.RetentionTime, RetentionSize: 5 * GiB},
+		"{time: 0s, size: 5GB}":          {RetentionSize: 5 * GiB},
+		"&a {<<: {time: 3d}, size: 5GB}": {RetentionTime: model.Duration(72 * time.Hour), RetentionSize: 5 * GiB},
+	} {
+		require.Equal(t, want, mustParse(t, "storage: {tsdb: {retention: "+retention+"}}\n").Tocsin.History, retention)
+	}
 	c = mustParse(t, storage+"tocsin: {history: {out_of_order_time_window: 0s, retention_time: 0s, retention_size: 0}}\n")
 	require.Equal(t, History{}, c.Tocsin.History)
 }
@@ -244,7 +257,7 @@ more: documents
 `)
 	require.Equal(t, []string{
 		"/etc/tocsin/tocsin.yml:6:1: a second YAML document begins here; only the first is used",
-		"/etc/tocsin/tocsin.yml:4:18: tocsin.listen: other machines can reach :9909, and tocsin.web.config_file, which could ask them for a password, is not set",
+		"/etc/tocsin/tocsin.yml:4:18: tocsin.listen: other machines could reach :9909, and tocsin.web.config_file, which could ask them for a password, is not set: tocsin run refuses to listen there",
 		"/etc/tocsin/tocsin.yml:3:74: global.external_labels.c: the environment variable TOCSIN_TEST_NOT_SET is empty or not set",
 	}, messages(c.Warnings))
 	require.Equal(t, `{a="yes", b="", c="-x", d="$5"}`, c.Prometheus.GlobalConfig.ExternalLabels.String())

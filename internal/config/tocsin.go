@@ -15,7 +15,7 @@ import (
 // The comments of these fields are the text of reference.yml.
 type Tocsin struct {
 	// Address that the HTTP server listens on: host:port. With another host than a loopback address,
-	// web.config_file should ask for authentication.
+	// web.config_file must ask for authentication.
 	Listen string `yaml:"listen"`
 	// Directory of everything that is kept: samples, alert state, silences, pushed groups. Left out, it is
 	// ./tocsin-data in the working directory.
@@ -53,7 +53,7 @@ type Web struct {
 	// Regular expression, anchored at both ends, of the origins that browsers may call the API from. Empty: none but
 	// this server's own pages.
 	CORSOrigin string `yaml:"cors_origin"`
-	// Title of the pages.
+	// What the pages call this instance, in the browser's tab and at their head.
 	PageTitle string `yaml:"page_title"`
 	// Whether /debug/pprof is served.
 	Pprof bool `yaml:"pprof"`
@@ -63,7 +63,8 @@ type Web struct {
 
 // History holds the settings of stored samples.
 type History struct {
-	// How long samples are kept. 0s: no limit by age. Left out, storage.tsdb.retention.time applies where it is set.
+	// How long samples are kept. 0s: no limit by age. Left out, storage.tsdb.retention applies where it is there: its
+	// time, or no limit by age where it names a size alone.
 	RetentionTime model.Duration `yaml:"retention_time"`
 	// How large the stored blocks may become before the oldest go. 0: no limit by size. Left out,
 	// storage.tsdb.retention.size applies where it is set.

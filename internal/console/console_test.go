@@ -1,10 +1,15 @@
 package console_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -26,10 +31,82 @@ func TestLine(t *testing.T) {
 	require.Contains(t, console.Line(tr), "inactive")
 }
 
+func TestLineControlsNoTerminal(t *testing.T) {
+	tr := alert.Transition{Rule: "a\x1b[2Jb", To: alert.Pending, Labels: labels.FromStrings("x\ny", "1")}
+	require.NotContains(t, console.Line(tr), "\x1b")
+	require.NotContains(t, console.Line(tr), "\n")
+}
+
 func TestPrinterWritesWholeLines(t *testing.T) {
 	var b strings.Builder
-	p := console.New(&b)
+	p := console.New(console.Options{Writer: &b})
+	p.Start()
 	p.Transition(alert.Transition{Rule: "A", To: alert.Pending})
 	p.Println("x")
+	p.Stop()
+	p.Stop()
+	p.Println("too late")
 	require.Equal(t, 2, strings.Count(b.String(), "\n"))
+	require.True(t, strings.HasSuffix(b.String(), "x\n"), b.String())
+}
+
+func TestPrinterStoppedBeforeItStarted(t *testing.T) {
+	p := console.New(console.Options{Writer: io.Discard})
+	p.Stop()
+	p.Start()
+	p.Println("x")
+}
+
+// TestReaderThatDoesNotRead shows that nobody waits for the console: lines are lost, counted, and the loss is told.
+func TestReaderThatDoesNotRead(t *testing.T) {
+	r, w := io.Pipe()
+	reg := prometheus.NewRegistry()
+	p := console.New(console.Options{Writer: w, Registerer: reg})
+	p.Start()
+	for range 2000 { // more than the queue holds; this would hang if printing blocked
+		p.Println("line")
+	}
+	lost := dropped(t, reg, "slow")
+	require.Positive(t, lost)
+	in := bufio.NewScanner(r)
+	for range 2000 - int(lost) {
+		require.True(t, in.Scan())
+		require.Equal(t, "line", in.Text())
+	}
+	p.Println("after")
+	require.True(t, in.Scan())
+	require.Contains(t, in.Text(), fmt.Sprintf("%d lines were left out", int(lost)))
+	require.True(t, in.Scan())
+	require.Equal(t, "after", in.Text())
+	p.Stop()
+}
+
+func TestReaderThatIsGone(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	reg := prometheus.NewRegistry()
+	var log strings.Builder
+	p := console.New(console.Options{Writer: w, Registerer: reg, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	p.Start()
+	for range 3 {
+		p.Println("line")
+	}
+	p.Stop()
+	require.Equal(t, 3.0, dropped(t, reg, "gone"))
+	require.Equal(t, 1, strings.Count(log.String(), "The console is gone"), log.String())
+}
+
+func dropped(t *testing.T, reg *prometheus.Registry, reason string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "tocsin_console_dropped_total" && m.GetLabel()[0].GetValue() == reason {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no count of lines dropped as %s", reason)
+	return 0
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -26,7 +27,7 @@ const (
 
 const (
 	// maxOpen bounds the drills that are remembered; the oldest is forgotten first.
-	maxOpen = 64
+	maxOpen = 1024
 	// maxWait bounds how long one request waits for a drill's end.
 	maxWait = 2 * time.Minute
 	// maxHookBody bounds what the desk reads of its own pipeline's webhook, in bytes.
@@ -44,9 +45,13 @@ type Outcome struct {
 
 // Desk receives the drill webhook on a loopback listener of its own and answers questions about drills.
 type Desk struct {
+	logger   *slog.Logger
 	listener net.Listener
 	server   *http.Server
 	done     chan struct{}
+	// stopping is closed when nobody is to wait any more.
+	stopping chan struct{}
+	stop     sync.Once
 
 	mu     sync.Mutex
 	drills map[string]*run
@@ -58,13 +63,16 @@ type run struct {
 	ended            chan struct{} // closed on delivery
 }
 
-// NewDesk opens the desk's loopback listener. Start must follow, or Stop.
-func NewDesk() (*Desk, error) {
+// NewDesk opens the desk's loopback listener. Start and then Stop must follow. A nil logger discards.
+func NewDesk(logger *slog.Logger) (*Desk, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("drill: open a loopback port for the drill receiver: %w", err)
 	}
-	d := &Desk{listener: l, drills: map[string]*run{}, done: make(chan struct{})}
+	d := &Desk{logger: logger, listener: l, drills: map[string]*run{}, done: make(chan struct{}), stopping: make(chan struct{})}
 	d.server = &http.Server{Handler: http.HandlerFunc(d.hook), ReadHeaderTimeout: 5 * time.Second}
 	return d, nil
 }
@@ -77,13 +85,17 @@ func (d *Desk) Start() {
 	go func() {
 		defer close(d.done)
 		if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
-			panic("BUG: drill desk: " + err.Error())
+			d.logger.Error("The drill's receiver ended; drills will not be delivered", "err", err)
 		}
 	}()
 }
 
-// Stop ends the desk.
+// EndWaits answers whoever waits for a drill with what was seen so far, and lets nobody wait any more.
+func (d *Desk) EndWaits() { d.stop.Do(func() { close(d.stopping) }) }
+
+// Stop ends the desk, which must have been started.
 func (d *Desk) Stop() {
+	d.EndWaits()
 	_ = d.server.Close() // the listener's error, if any, leaves nothing to do
 	<-d.done
 }
@@ -142,7 +154,7 @@ func (d *Desk) get(id string) *run {
 	return r
 }
 
-// Wait blocks until the drill is delivered or ctx ends, and says what was seen by then.
+// Wait blocks until the drill is delivered, ctx ends or the desk stops, and says what was seen by then.
 func (d *Desk) Wait(ctx context.Context, id string) Outcome {
 	d.mu.Lock()
 	r := d.get(id)
@@ -150,6 +162,7 @@ func (d *Desk) Wait(ctx context.Context, id string) Outcome {
 	select {
 	case <-r.ended:
 	case <-ctx.Done():
+	case <-d.stopping:
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

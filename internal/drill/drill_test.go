@@ -2,6 +2,7 @@ package drill_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -29,7 +30,7 @@ type server struct {
 
 func newServer(t *testing.T, fire, deliver bool) *server {
 	t.Helper()
-	desk, err := drill.NewDesk()
+	desk, err := drill.NewDesk(nil)
 	require.NoError(t, err)
 	desk.Start()
 	t.Cleanup(desk.Stop)
@@ -110,7 +111,7 @@ func TestServerAway(t *testing.T) {
 }
 
 func TestDeskForgetsTheOldest(t *testing.T) {
-	desk, err := drill.NewDesk()
+	desk, err := drill.NewDesk(nil)
 	require.NoError(t, err)
 	desk.Start()
 	defer desk.Stop()
@@ -121,8 +122,38 @@ func TestDeskForgetsTheOldest(t *testing.T) {
 	}
 	firing("first")
 	require.True(t, desk.Wait(ctx, "first").Fired)
-	for i := range 64 {
-		firing(strings.Repeat("x", i+1))
+	for i := range 1024 {
+		firing(fmt.Sprint(i))
 	}
 	require.False(t, desk.Wait(ctx, "first").Fired)
+}
+
+// TestAnotherServer takes samples, as a Prometheus with a remote-write receiver does, but is no tocsin.
+func TestAnotherServer(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/write", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	other := httptest.NewServer(mux)
+	defer other.Close()
+	u, err := url.Parse(other.URL)
+	require.NoError(t, err)
+	r := drill.Run(context.Background(), other.Client(), u, "x", 10*time.Second)
+	require.False(t, r.Delivered)
+	require.Contains(t, r.Error, "is it a tocsin?")
+}
+
+// TestStoppingEndsWaits: a request that waits for a drill does not hold up the server's end.
+func TestStoppingEndsWaits(t *testing.T) {
+	desk, err := drill.NewDesk(nil)
+	require.NoError(t, err)
+	desk.Start()
+	defer desk.Stop()
+	answered := make(chan drill.Outcome)
+	go func() { answered <- desk.Wait(context.Background(), "never") }()
+	desk.EndWaits()
+	select {
+	case o := <-answered:
+		require.False(t, o.Delivered)
+	case <-time.After(20 * time.Second):
+		t.Fatal("still waiting")
+	}
 }

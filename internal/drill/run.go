@@ -32,11 +32,13 @@ type Result struct {
 }
 
 // Run injects one breach into the server at base by remote write and waits for its delivery. All figures are taken
-// with the caller's clock, but for the delivery leg, which begins and ends in the server.
+// with the caller's clock, but for the delivery leg, which begins and ends in the server. More than two minutes is not
+// waited.
 //
 // The legs: "sample" from sending to the server's word that it is stored; "alert" from there to the transition;
 // "delivery" from the transition to the webhook's arrival.
 func Run(ctx context.Context, c *http.Client, base *url.URL, id string, timeout time.Duration) Result {
+	timeout = min(timeout, maxWait)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	start := time.Now()
@@ -50,7 +52,7 @@ func Run(ctx context.Context, c *http.Client, base *url.URL, id string, timeout 
 		defer cancel()
 		_ = write(ctx, c, base, id, math.Float64frombits(value.StaleNaN), time.Now())
 	}()
-	out, err := wait(ctx, c, base, id, timeout)
+	out, err := wait(ctx, c, base, id, time.Until(start.Add(timeout)))
 	end := time.Now()
 	r := Result{Delivered: out.Delivered, Legs: []Leg{{"sample", ms(stored.Sub(start))}}}
 	switch {
@@ -108,10 +110,11 @@ func write(ctx context.Context, c *http.Client, base *url.URL, id string, v floa
 	return nil
 }
 
-func wait(ctx context.Context, c *http.Client, base *url.URL, id string, timeout time.Duration) (Outcome, error) {
+// wait asks the server to wait for the drill's end. left is what there is of the caller's patience; the server answers a
+// little before its end.
+func wait(ctx context.Context, c *http.Client, base *url.URL, id string, left time.Duration) (Outcome, error) {
 	u := base.JoinPath("/api/v1/drill")
-	// The server answers a little before the caller's own patience ends.
-	u.RawQuery = url.Values{"id": {id}, "timeout": {(timeout - timeout/10).String()}}.Encode()
+	u.RawQuery = url.Values{"id": {id}, "timeout": {max(0, left-left/10).String()}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return Outcome{}, err
@@ -121,6 +124,9 @@ func wait(ctx context.Context, c *http.Client, base *url.URL, id string, timeout
 		return Outcome{}, fmt.Errorf("wait for the drill's delivery: %w", err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return Outcome{}, fmt.Errorf("the server at %s took the sample, but knows no drills: is it a tocsin?", base.Redacted())
+	}
 	if resp.StatusCode != http.StatusOK {
 		return Outcome{}, fmt.Errorf("wait for the drill's delivery: %s: %s: %s", u.Redacted(), resp.Status, readLine(resp.Body))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -85,7 +86,7 @@ func (t *transaction) describe(family string, ls labels.Labels, m metadata.Metad
 		return
 	}
 	if family == "" {
-		family = familyOf(ls.Get(labels.MetricName), m.Type)
+		family = familyOf(ls.Get(model.MetricNameLabel), m.Type)
 	}
 	if family == t.seen.family && m == t.seen.Metadata {
 		return
@@ -157,8 +158,10 @@ func (a *appenderV2) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64
 	if err != nil {
 		return 0, err
 	}
-	ref, err = a.inner.Append(ref, ls, st, t, v, h, fh, opts)
-	a.leave(locked)
+	ref, err = func() (storage.SeriesRef, error) {
+		defer a.leave(locked) // also when upstream panics: requests recover, and others must not wait for ever
+		return a.inner.Append(ref, ls, st, t, v, h, fh, opts)
+	}()
 	if err != nil && ref == 0 {
 		a.refused(err, v, h, fh)
 		return 0, err
@@ -221,8 +224,10 @@ func (a *appenderV1) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v 
 	if err != nil {
 		return 0, err
 	}
-	ref, err = a.inner.Append(ref, ls, t, v)
-	a.leave(locked)
+	ref, err = func() (storage.SeriesRef, error) {
+		defer a.leave(locked)
+		return a.inner.Append(ref, ls, t, v)
+	}()
 	if err != nil {
 		a.refused(err, v, nil, nil)
 		return ref, err
@@ -241,8 +246,10 @@ func (a *appenderV1) AppendHistogram(ref storage.SeriesRef, ls labels.Labels, t 
 	if err != nil {
 		return 0, err
 	}
-	ref, err = a.inner.AppendHistogram(ref, ls, t, h, fh)
-	a.leave(locked)
+	ref, err = func() (storage.SeriesRef, error) {
+		defer a.leave(locked)
+		return a.inner.AppendHistogram(ref, ls, t, h, fh)
+	}()
 	if err != nil {
 		a.refused(err, 0, h, fh)
 		return ref, err

@@ -10,8 +10,8 @@ import (
 
 	"github.com/golang/snappy"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	promconfig "github.com/prometheus/prometheus/config"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/stretchr/testify/require"
 )
@@ -63,7 +63,7 @@ func send(t *testing.T, s *Store, got <-chan prompb.TimeSeries, metric string) p
 		select {
 		case ts := <-got:
 			for _, l := range ts.Labels {
-				if l.Name == labels.MetricName && l.Value == metric {
+				if l.Name == model.MetricNameLabel && l.Value == metric {
 					return ts
 				}
 			}
@@ -108,7 +108,7 @@ remote_write:
 	write(t, s, time.Now().Add(2*time.Minute), 45, "fourth")
 	require.NoError(t, s.Close())
 	for len(got) > 0 {
-		require.NotContains(t, (<-got).Labels, prompb.Label{Name: labels.MetricName, Value: "fourth"})
+		require.NotContains(t, (<-got).Labels, prompb.Label{Name: model.MetricNameLabel, Value: "fourth"})
 	}
 }
 

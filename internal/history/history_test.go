@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -51,7 +52,7 @@ func write(t testing.TB, s *Store, at time.Time, v float64, name string, more ..
 }
 
 func metric(name string, more ...string) labels.Labels {
-	return labels.FromStrings(append([]string{labels.MetricName, name}, more...)...)
+	return labels.FromStrings(append([]string{model.MetricNameLabel, name}, more...)...)
 }
 
 // read returns the float samples of one metric, by series.
@@ -60,7 +61,7 @@ func read(t testing.TB, s *Store, name string) map[string][]float64 {
 	q, err := s.Querier(math.MinInt64, math.MaxInt64)
 	require.NoError(t, err)
 	defer q.Close()
-	set := q.Select(t.Context(), true, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name))
+	set := q.Select(t.Context(), true, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))
 	out := map[string][]float64{}
 	for set.Next() {
 		it := set.At().Iterator(nil)
@@ -449,4 +450,31 @@ func TestCloseTwice(t *testing.T) {
 	s := open(t, Options{})
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close())
+}
+
+// panicking is an appender whose Append panics, as upstream's might on a malformed histogram.
+type panicking struct{ storage.AppenderV2 }
+
+func (panicking) GetRef(labels.Labels, uint64) (storage.SeriesRef, labels.Labels) {
+	return 0, labels.EmptyLabels()
+}
+
+func (panicking) Append(storage.SeriesRef, labels.Labels, int64, int64, float64, *histogram.Histogram, *histogram.FloatHistogram,
+	storage.AOptions,
+) (storage.SeriesRef, error) {
+	panic("upstream")
+}
+
+// TestPanicHarmsOnlyItsOwnRequest: HTTP servers recover from panics, so that a lock left behind would stop everybody else.
+func TestPanicHarmsOnlyItsOwnRequest(t *testing.T) {
+	s := open(t, Options{})
+	app := s.AppenderV2(t.Context()).(*appenderV2)
+	inner := app.inner
+	app.inner = panicking{inner}
+	require.Panics(t, func() {
+		_, _ = app.Append(0, metric("m"), 0, time.Now().UnixMilli(), 1, nil, nil, storage.AOptions{})
+	})
+	require.NoError(t, inner.Rollback())
+	require.True(t, s.creating.TryLock(), "series can still be created")
+	s.creating.Unlock()
 }

@@ -74,7 +74,9 @@ type Options struct {
 
 	// OnCommit, if set, is called after each successful commit, on the committing goroutine, with the samples that
 	// the commit made durable and visible. The batch and all it refers to belong to the store: they are valid during
-	// the call only and must not be changed. Calls for different appenders run concurrently. Nil costs nothing.
+	// the call only and must not be changed. Calls for different appenders run concurrently. Nil costs nothing. A sample
+	// that the database took and then dropped within the commit (the second of two with one series and time in the same
+	// batch, or one that another appender overtook) is among them: upstream does not say which these are.
 	OnCommit func(ctx context.Context, batch []Sample)
 	// ScrapeManager says where remote write finds the metadata of scraped metrics; nil sends none of it.
 	ScrapeManager remote.ReadyScrapeManager

@@ -32,7 +32,7 @@ func (n *Notifier) newAPI() error {
 		return fmt.Errorf("notify: cannot set up the API: %w", err)
 	}
 	n.api = a
-	n.handler = n.durable(a.Register(route.New(), "/"))
+	n.handler = versioned(upstreamRelease(), n.durable(a.Register(route.New(), "/")))
 	return nil
 }
 

@@ -84,14 +84,13 @@ func (s *drainStage) Exec(ctx context.Context, l *slog.Logger, alerts ...*amaler
 	}
 	defer leave()
 
-	own := context.WithoutCancel(ctx)
-	cancel := func() {}
-	if deadline, ok := ctx.Deadline(); ok {
-		own, cancel = context.WithDeadline(own, deadline)
-	} else {
-		own, cancel = context.WithCancel(own)
-	}
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	if deadline, ok := ctx.Deadline(); ok {
+		var expire context.CancelFunc
+		own, expire = context.WithDeadline(own, deadline)
+		defer expire()
+	}
 	defer context.AfterFunc(s.cut, cancel)()
 	_, out, err := s.next.Exec(withAttempts(own), l, alerts...)
 	return ctx, out, err

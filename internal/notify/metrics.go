@@ -26,7 +26,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"status"}),
 		dropped: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_notify_alerts_dropped_total",
-			Help: "Alerts that the notification pipeline did not take, by reason (invalid, cancelled, stopped).",
+			Help: "Alerts that the notification pipeline did not take, by reason (invalid, cancelled, stopped, relabelled).",
 		}, []string{"reason"}),
 		abandoned: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_notify_attempts_abandoned_total",
@@ -55,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, s := range []string{"firing", "resolved"} {
 		m.alerts.WithLabelValues(s)
 	}
-	for _, r := range []string{dropInvalid, dropCancelled, dropStopped} {
+	for _, r := range []string{dropInvalid, dropCancelled, dropStopped, dropRelabelled} {
 		m.dropped.WithLabelValues(r)
 	}
 	for _, s := range []string{silencesFile, nflogFile} {

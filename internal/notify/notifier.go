@@ -52,6 +52,7 @@ type Notifier struct {
 	// What a configuration brings. The pipeline is current while it runs; ready is built and waits for Start.
 	current atomic.Pointer[pipeline]
 	shown   atomic.Pointer[amconfig.Config]
+	outward atomic.Pointer[outward] // nil: alerts go as they are
 	stopped atomic.Bool
 
 	mu      sync.Mutex // serialises Start, Apply and Stop

@@ -163,17 +163,12 @@ func (p *pipeline) finish(patience time.Duration, l *slog.Logger) {
 	p.running.Wait()
 }
 
-// Warnings says in words what of cfg has no effect here, or not the one it seems to have.
+// Warnings says in words what of cfg has not the effect here that it seems to have. What has none at all, loading the file
+// says, and where it stands.
 func Warnings(cfg *amconfig.Config, retention time.Duration) []string {
 	var out []string
-	if cfg.TracingConfig.Endpoint != "" {
-		out = append(out, "tracing: not supported, no traces are sent")
-	}
-	if e := cfg.EventRecorder; len(e.FileOutputs)+len(e.WebhookOutputs)+len(e.KafkaOutputs)+len(e.StdoutOutputs) > 0 {
-		out = append(out, "event_recorder: not supported, no events are recorded")
-	}
 	if cfg.Route == nil {
-		return out
+		return nil
 	}
 	if retention == 0 {
 		retention = DefaultRetention

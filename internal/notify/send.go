@@ -14,9 +14,10 @@ import (
 
 // Reasons why an alert was not taken.
 const (
-	dropInvalid   = "invalid"
-	dropCancelled = "cancelled"
-	dropStopped   = "stopped"
+	dropInvalid    = "invalid"
+	dropCancelled  = "cancelled"
+	dropStopped    = "stopped"
+	dropRelabelled = "relabelled"
 )
 
 // putBatch is how many alerts enter the provider under one hold of its lock.
@@ -24,12 +25,13 @@ const putBatch = 256
 
 // Send hands alerts to the pipeline, with the same defaults as Alertmanager's API: StartsAt is now (or EndsAt, where only
 // that is given), EndsAt is now plus the configuration's resolve_timeout. It returns when the dispatcher has been handed
-// all of them; where that is slow, Send is. Alerts that cannot be taken are counted, and invalid ones logged.
+// all of them; where that is slow, Send is. Before all that they are labelled as ApplyAlerting says. Alerts that cannot be taken are counted, and invalid ones logged.
 func (n *Notifier) Send(ctx context.Context, alerts []alert.Outgoing) {
 	if n.stopped.Load() {
 		n.metrics.dropped.WithLabelValues(dropStopped).Add(float64(len(alerts)))
 		return
 	}
+	alerts = n.relabelled(alerts)
 	now := time.Now()
 	resolveTimeout := time.Duration(n.config().Global.ResolveTimeout)
 	valid := make([]*amalert.Alert, 0, len(alerts))

@@ -32,7 +32,7 @@ func TestCheck(t *testing.T) {
 		{"file":"`+bad+`","ok":false,"dialect":"prometheus","groups":0,"rules":0,"errors":[`+string(reason)+`]},
 		{"file":"`+simple+`","ok":true,"dialect":"simple","groups":1,"rules":1,"errors":[],"simple":[
 			{"name":"hot","line":1,"condition":"value > 80 && instance == 'a'","promql":"cpu{instance=\"a\"} > 80","for":90}]},
-		{"file":"`+odd+`","ok":true,"dialect":"prometheus","groups":0,"rules":0,"errors":[]}
+		{"file":"`+odd+`","ok":true,"dialect":"prometheus","groups":0,"rules":0,"errors":[],"warnings":["`+odd+`: there are no rules in it"]}
 	]}`, string(got))
 	require.True(t, Check([]string{good, simple}, compiler()).OK())
 

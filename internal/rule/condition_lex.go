@@ -131,6 +131,8 @@ func next(src string, pos int) (token, *conditionError) {
 		err.msg, err.hint = "a single = is no comparison", "write == to compare"
 	case c == '{' || c == '}':
 		err.hint = `selectors in braces are PromQL; write label tests as in instance == "a"`
+	case c == ',':
+		err.hint = `a number has a point, as in 0.5; several values are tested one by one: value == 1 or value == 2`
 	case r > 0x7f:
 		err.hint = `a label whose name has other than English letters is written labels["…"]`
 	}

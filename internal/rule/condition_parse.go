@@ -188,7 +188,11 @@ func (p *conditionParser) prefix() (*term, *conditionError) {
 		}
 		return n, nil
 	}
-	return nil, p.fail(t.pos, fmt.Sprintf("%v where value, metric, a label, a number or ( should stand", t), "")
+	hint := ""
+	if t.kind == tokenEnd && strings.HasSuffix(strings.TrimRight(p.text, " \t\r\n"), "%") {
+		hint = "% is the remainder of a division, and numbers have no units: write 80 or 0.8"
+	}
+	return nil, p.fail(t.pos, fmt.Sprintf("%v where value, metric, a label, a number or ( should stand", t), hint)
 }
 
 // name reads what begins with a word: value, metric, labels["x"], labels.x or a bare label.
@@ -299,8 +303,11 @@ func numberHint(label, other *term) string {
 	switch {
 	case strings.EqualFold(label.text, "value"):
 		return "write value in small letters"
-	case other.op == "number":
-		return fmt.Sprintf(`value is the series' number; labels are compared with texts in quotes: %s == "%s"`, label.source(), other.source())
+	case strings.EqualFold(label.text, "true"), strings.EqualFold(label.text, "false"), strings.EqualFold(label.text, "null"):
+		return "value is a number, such as 1 or 0"
+	case other.op == "number" && label.text != model.MetricNameLabel:
+		return fmt.Sprintf(`value is the series' number: for a metric %s write metric == "%s" and test value; labels are compared with texts in quotes: %s == "%s"`,
+			label.source(), label.source(), label.source(), other.source())
 	}
 	return "value is the series' number; labels are compared with texts in quotes"
 }

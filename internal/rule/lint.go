@@ -11,6 +11,9 @@ import (
 func Lint(f *File) []string {
 	var out []string
 	same := map[string]int{}
+	if f.RuleCount() == 0 {
+		out = append(out, f.Path+": there are no rules in it")
+	}
 	for _, g := range f.Groups {
 		for _, r := range g.Rules {
 			warn := func(format string, args ...any) {

@@ -185,7 +185,14 @@ func TestErrorsSayWhere(t *testing.T) {
 		"wrong type":         {rule("alert: A", "expr: x", "labels: [a]"), []string{`f.yml:6:5: group "g", rule 1 "A": cannot unmarshal !!seq into map[string]string`}},
 		"repeated field":     {rule("alert: A", "expr: x", "expr: y"), []string{`f.yml:6: mapping key "expr" already defined at line 5`}},
 		"no YAML":            {"groups:\n- name: g\n  rules: [\n", []string{"f.yml:3: did not find expected node content"}},
-		"a list":             {"- a\n", []string{"f.yml:1: cannot unmarshal !!seq into rulefmt.RuleGroups"}},
+		"a list":             {"- a\n", []string{"f.yml:1: a rule file is a mapping with the field groups (Prometheus's rules) or rules (simple rules); this is a list"}},
+		"a text":             {"hello\n", []string{"f.yml:1: a rule file is a mapping with the field groups (Prometheus's rules) or rules (simple rules); this is a text"}},
+		"rule a text":        {"groups:\n- name: g\n  rules:\n  - up == 0\n", []string{"f.yml:4:5: group \"g\", rule 1: a rule is a mapping with alert or record, expr, for, keep_firing_for, labels and annotations; this is a text"}},
+		"rules no list":      {"groups:\n- name: g\n  rules:\n    alert: A\n    expr: x\n", []string{`f.yml:3:3: group "g": rules should be a list, each rule with a - before it; this is a mapping`}},
+		"groups no list":     {"groups:\n  name: g\n", []string{"f.yml:1:1: groups should be a list, each group with a - before it; this is a mapping"}},
+		"group a text":       {"groups: [g]\n", []string{"f.yml:1:1: a group is a mapping with name, interval, query_offset, limit, labels and rules; this is a text"}},
+		"a tab":              {"groups:\n- name: g\n\trules: []\n", []string{"f.yml:3: found a tab character that violates indentation; YAML is indented with blanks"}},
+		"both dialects":      {"groups: []\nrules: []\n", []string{`f.yml:2:1: unknown field "rules" in the file, which has the field groups (simple rules stand in a file of their own`}},
 		"record and for":     {rule("record: a", "expr: x", "for: 5m"), []string{`f.yml:4:13: group "g", rule 1 "a": invalid field 'for' in recording rule`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,9 @@ import (
 	"github.com/tocsin/tocsin/internal/plan"
 )
 
+// operatorWords are the conditions in one word.
+const operatorWords = "greater_than, greater_or_equal, less_than, less_or_equal, equals and not_equals"
+
 // operatorWord returns the comparison that a condition in one word stands for, "" for an expression.
 func operatorWord(condition string) string {
 	switch strings.TrimSpace(condition) {
@@ -42,9 +45,11 @@ func (d *simpleReader) build(def *simpleRule, c *plan.Compiler) *Rule {
 		}
 		expression = "value " + op + " " + conditionNumber(*def.threshold)
 		shown += " " + formatNumber(*def.threshold)
+	} else if _, cerr := parseCondition(def.condition); def.threshold != nil && cerr != nil {
+		d.fail(condition, "condition %q is none of the words that go with a threshold: %s", shown, operatorWords)
+		return nil
 	} else if def.threshold != nil {
-		d.fail(def.nodes["threshold"], "threshold goes with greater_than, greater_or_equal, less_than, less_or_equal, equals and "+
-			"not_equals; an expression holds its numbers itself, such as value > 80")
+		d.fail(def.nodes["threshold"], "threshold goes with %s; an expression holds its numbers itself, such as value > 80", operatorWords)
 		return nil
 	}
 	low, err := lowerCondition(expression, def.metric, c)

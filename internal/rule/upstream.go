@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ type upstreamErrors struct {
 var (
 	leadingLine     = regexp.MustCompile(`^(?:yaml: )?line (\d+): (?s:(.*))$`)
 	leadingPosition = regexp.MustCompile(`^(\d+):(\d+): (?s:(.*))$`)
+	wrongType       = regexp.MustCompile(`^cannot unmarshal (\S+)(?: (?s:.*))? into (\[\])?rulefmt\.(\w+)$`)
 	unknownField    = regexp.MustCompile(`^field (.*) not found in type rulefmt\.(\w+)$`)
 	repeatedGroup   = regexp.MustCompile(`^groupname: "(?s:(.*))" is repeated in the same file$`)
 	badLabelName    = regexp.MustCompile(`^invalid (?:label|annotation) name: (?s:(.*))$`)
@@ -53,13 +55,50 @@ var (
 func typeWords(name string) string {
 	switch name {
 	case "RuleGroups":
-		return "the file, which has the field groups"
+		return "the file, which has the field groups (simple rules stand in a file of their own, under rules)"
 	case "RuleGroup":
 		return "a group, which has name, interval, query_offset, limit, labels and rules"
 	case "Rule":
 		return "a rule, which has alert or record, expr, for, keep_firing_for, labels and annotations"
 	}
 	return name
+}
+
+// tabbed is what the YAML parser says of a line that begins with a tab.
+const tabbed = "found a tab character that violates indentation"
+
+// typeHint says in words that a value of the YAML type got (!!seq, !!str, …) stands where want, one of upstream's
+// structures, should.
+func typeHint(want, got string) string {
+	kind := map[string]string{"!!seq": "a list", "!!map": "a mapping", "!!str": "a text", "!!int": "a number", "!!float": "a number",
+		"!!bool": "a yes or no", "!!null": "nothing"}[got]
+	if kind == "" {
+		kind = got
+	}
+	place := "a group is a mapping with name, interval, query_offset, limit, labels and rules"
+	switch want {
+	case "RuleGroups":
+		place = "a rule file is a mapping with the field groups (Prometheus's rules) or rules (simple rules)"
+	case "Rule":
+		place = "a rule is a mapping with alert or record, expr, for, keep_firing_for, labels and annotations"
+	case "[]Rule":
+		place = "rules should be a list, each rule with a - before it"
+	case "[]RuleGroup":
+		place = "groups should be a list, each group with a - before it"
+	}
+	return place + "; this is " + kind
+}
+
+// tab returns the line, from 1, at or right behind line that is indented with a tab: the parser names the one before it.
+func (s *source) tab(line int) int {
+	lines := bytes.Split(s.content, []byte("\n"))
+	for i := max(line, 1); i <= min(line+1, len(lines)); i++ {
+		text := lines[i-1]
+		if indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]; bytes.IndexByte(indent, '\t') >= 0 {
+			return i
+		}
+	}
+	return line
 }
 
 // translate returns errs in the order of the file's lines, without those that say the same of the same place.
@@ -178,6 +217,17 @@ func (u *upstreamErrors) ofYAML(msg string) *Error {
 		out.Err = fmt.Errorf("unknown field %q in %s", m[1], typeWords(m[2]))
 		return out
 	}
+	if m := wrongType.FindStringSubmatch(msg); m != nil {
+		out.Err = errors.New(typeHint(m[2]+m[3], m[1]))
+		if m[2]+m[3] == "Rule" && u.placeRule(out) {
+			return out
+		}
+	}
+	if msg == tabbed {
+		out.Line = u.src.tab(out.Line)
+		out.Err = errors.New(tabbed + "; YAML is indented with blanks")
+		return out
+	}
 	if out.Line > 0 {
 		u.place(out, func(e entry) bool { return e.value.Line == out.Line })
 		return out
@@ -245,6 +295,19 @@ func (u *upstreamErrors) place(out *Error, meant func(entry) bool) {
 			}
 		}
 	}
+}
+
+// placeRule fills in column, group and rule of the first rule in out's line.
+func (u *upstreamErrors) placeRule(out *Error) bool {
+	for _, g := range u.groups {
+		for i, r := range g.rules {
+			if r.Line == out.Line {
+				out.Column, out.Group, out.Rule = r.Column, g.name, i+1
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // position returns the first known node's place, 0:0 when there is none.

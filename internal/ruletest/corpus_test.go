@@ -47,6 +47,21 @@ func corpusFiles(t *testing.T) []string {
 // small is the size, in bytes, of most files of the corpus.
 const small = 8000
 
+// everything is the environment variable that, set to anything, has TestCorpus run the slow files too.
+const everything = "TOCSIN_TEST_EVERYTHING"
+
+// slow lists the files that take more processor time than all others together: they simulate days in steps of seconds.
+func slow(path string) bool {
+	for _, end := range []string{
+		"kubernetes-mixin/tests/tests.yaml", "search_api_v2_tests.yaml", "database_backups_and_syncs_staging_only_alerts_tests.yaml",
+	} {
+		if strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	return false
+}
+
 func size(t *testing.T, path string) int64 {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -60,7 +75,13 @@ func TestCorpus(t *testing.T) {
 	}
 	files := corpusFiles(t)
 	require.Greater(t, len(files), 100)
-	if underRace {
+	switch {
+	case os.Getenv(everything) != "":
+	case !underRace:
+		all := len(files)
+		files = slices.DeleteFunc(files, slow)
+		t.Logf("%d slow files are left out; %s=1 runs them too", all-len(files), everything)
+	default:
 		files = slices.DeleteFunc(files, func(path string) bool { return size(t, path) > small })
 		t.Logf("under the race detector: the %d smaller files only", len(files))
 	}

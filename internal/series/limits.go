@@ -6,6 +6,7 @@ package series
 import (
 	"fmt"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -75,7 +76,7 @@ func (l Limits) Check(ls labels.Labels) error {
 	if err == nil {
 		return nil
 	}
-	err.Metric = ls.Get(labels.MetricName)
+	err.Metric = ls.Get(model.MetricNameLabel)
 	if len(err.Metric) > 100 {
 		err.Metric = err.Metric[:100] + "…"
 	}

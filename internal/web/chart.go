@@ -33,7 +33,7 @@ type chart struct {
 }
 
 type chartLine struct {
-	// Path is the SVG path's data; Class its colour's class.
+	// Path is the SVG path's data; Class the classes of its colour and dashes.
 	Path, Class string
 	Name        string
 	Last        string
@@ -72,7 +72,7 @@ func newChart(m promql.Matrix, start, end time.Time, step time.Duration) *chart 
 			break
 		}
 		line := chartLine{
-			Path: linePath(s.Floats, step, x, y), Class: "c" + strconv.Itoa(i%chartColours), Name: seriesName(s.Metric),
+			Path: linePath(s.Floats, step, x, y), Class: lineClass(i), Name: seriesName(s.Metric),
 		}
 		if n := len(s.Floats); n > 0 {
 			line.Last = figure(s.Floats[n-1].F)
@@ -82,6 +82,15 @@ func newChart(m promql.Matrix, start, end time.Time, step time.Duration) *chart 
 	c.Label = fmt.Sprintf("%s from %s to %s UTC, between %s and %s", plural(len(m), "series", "series"),
 		start.UTC().Format("2006-01-02 15:04"), end.UTC().Format("15:04"), figure(low), figure(high))
 	return c
+}
+
+// lineClass names line i's colour and, when the colours begin anew, the round.
+func lineClass(i int) string {
+	class := "c" + strconv.Itoa(i%chartColours)
+	if round := i / chartColours; round > 0 {
+		class += " r" + strconv.Itoa(round)
+	}
+	return class
 }
 
 // bounds returns the least and the greatest finite value; low > high when there is none.

@@ -47,7 +47,7 @@ func (s *Server) serveFederate(t *Tenant) http.HandlerFunc {
 			http.Error(w, err.Error(), code)
 			return
 		}
-		format := expfmt.NegotiateAccept(r.Header, expfmt.FmtProtoDelim, expfmt.FmtProtoText, expfmt.FmtProtoCompact, expfmt.FmtText)
+		format := negotiated(r.Header)
 		w.Header().Set("Content-Type", string(format))
 		external := t.config().GlobalConfig.ExternalLabels
 		if err := expose(expfmt.NewEncoder(w, format), samples, external, carriesHistograms(format)); err != nil {
@@ -55,6 +55,12 @@ func (s *Server) serveFederate(t *Tenant) http.HandlerFunc {
 			s.options.Logger.Warn("a federation answer was cut short", "err", err)
 		}
 	}
+}
+
+// negotiated is the format that the client prefers among those that Prometheus federates in; text where it says nothing.
+func negotiated(h http.Header) expfmt.Format {
+	return expfmt.NegotiateAccept(h, expfmt.NewFormat(expfmt.TypeProtoDelim), expfmt.NewFormat(expfmt.TypeProtoText),
+		expfmt.NewFormat(expfmt.TypeProtoCompact), expfmt.NewFormat(expfmt.TypeTextPlain))
 }
 
 // carriesHistograms reports whether the format has native histograms: of all that are negotiated only protobuf has.

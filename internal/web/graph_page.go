@@ -41,7 +41,7 @@ type graphRow struct {
 	Name   string
 	Labels []labels.Label
 	Value  string
-	// Class is the colour of the series' line, empty when it has none.
+	// Class is the look of the series' line, empty when it has none.
 	Class string
 }
 

@@ -34,6 +34,20 @@ func TestHostMustBeOurs(t *testing.T) {
 	require.Contains(t, metrics, `tocsin_http_requests_refused_total{reason="host"} 4`)
 }
 
+// TestAWebConfigurationIsNoPassword: the guard stands where the file asks for nothing, too.
+func TestAWebConfigurationIsNoPassword(t *testing.T) {
+	for content, want := range map[string]int{
+		"{}\n": http.StatusMisdirectedRequest, "http_server_config: {headers: {X-Frame-Options: deny}}\n": http.StatusMisdirectedRequest,
+		users: http.StatusOK, // the password itself is asked for before the guards
+	} {
+		s := newServer(t, func(o *Options, _ *Tenant) { o.WebConfigFile = webConfig(t, content) })
+		code, _ := get(t, s, "/metrics", "Host: evil.example")
+		require.Equal(t, want, code, content)
+		code, _ = get(t, s, "/metrics", "Host: localhost:9909")
+		require.Equal(t, http.StatusOK, code, content)
+	}
+}
+
 // TestBehindAuthenticationAnyHostWillDo: then a rebound page has no credentials.
 func TestBehindAuthenticationAnyHostWillDo(t *testing.T) {
 	s := newServer(t, func(o *Options, _ *Tenant) { o.ListenAddress, o.WebConfigFile = "0.0.0.0:9909", webConfig(t, users) })
@@ -75,10 +89,14 @@ func TestCrossOriginWritesAreRefused(t *testing.T) {
 }
 
 func TestNoOriginMayReadByDefault(t *testing.T) {
-	s := newServer(t, nil)
-	for _, path := range []string{"/api/v1/query?query=1", "/api/v1/rules", "/api/v1/status"} {
+	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	s := newServer(t, func(o *Options, m *Tenant) { m.Alertmanager = ok })
+	admitting := newServer(t, func(o *Options, m *Tenant) { o.CORSOrigin, m.Alertmanager = `https://.*\.example`, ok })
+	for _, path := range []string{"/api/v1/query?query=1", "/api/v1/rules", "/api/v1/status", "/api/v2/alerts"} {
 		r := ask(t, s, http.MethodGet, path, "", "Origin: https://evil.example")
 		require.Equal(t, http.StatusOK, r.StatusCode)
 		require.Empty(t, r.Header.Get("Access-Control-Allow-Origin"), path)
+		r = ask(t, admitting, http.MethodGet, path, "", "Origin: https://good.example")
+		require.Equal(t, "https://good.example", r.Header.Get("Access-Control-Allow-Origin"), path)
 	}
 }

@@ -201,6 +201,59 @@ func TestGraphPage(t *testing.T) {
 	}
 }
 
+// TestManySeriesCanBeTold: no two of the drawn lines look alike.
+func TestManySeriesCanBeTold(t *testing.T) {
+	now := fixtureNow()
+	var m promql.Matrix
+	for range maxChartLines + 1 {
+		m = append(m, promql.Series{Floats: []promql.FPoint{{T: now.UnixMilli(), F: 1}}})
+	}
+	css, err := os.ReadFile("assets/style.css")
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, line := range newChart(m, now.Add(-time.Hour), now, time.Minute).Lines {
+		require.False(t, seen[line.Class], line.Class)
+		seen[line.Class] = true
+		for _, class := range strings.Fields(line.Class) {
+			require.Contains(t, string(css), ".line."+class+" {")
+			require.Contains(t, string(css), ".swatch."+class+" {")
+		}
+	}
+	require.Len(t, seen, maxChartLines)
+}
+
+func TestPageTitle(t *testing.T) {
+	s := newServer(t, func(o *Options, _ *Tenant) { o.PageTitle = `Hall <3>` })
+	for _, path := range []string{"/", "/graph"} {
+		_, page := get(t, s, path)
+		require.Contains(t, page, " · Hall &lt;3&gt;</title>", path)
+		require.Contains(t, page, "</svg>Hall &lt;3&gt;</a>", path)
+	}
+	_, page := get(t, newServer(t, nil), "/")
+	require.Contains(t, page, " · tocsin</title>")
+}
+
+// TestPrometheusBookmarks: Prometheus's pages are sections here. The address stays relative, for path prefixes.
+func TestPrometheusBookmarks(t *testing.T) {
+	s := newServer(t, nil)
+	_, page := get(t, s, "/")
+	for _, name := range []string{"alerts", "rules", "targets"} {
+		r := ask(t, s, http.MethodGet, "/"+name, "")
+		require.Equal(t, http.StatusFound, r.StatusCode)
+		require.Equal(t, "./#"+name, r.Header.Get("Location"))
+		require.Contains(t, page, `id="`+name+`"`)
+	}
+}
+
+func TestTook(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "–", -time.Second: "–", time.Nanosecond: "1 µs", 42 * time.Microsecond: "42 µs", 99 * time.Microsecond: "0.1 ms",
+		412 * time.Microsecond: "0.4 ms", 12345 * time.Microsecond: "12 ms", 1260 * time.Millisecond: "1.3 s", 90 * time.Second: "1 min 30 s",
+	} {
+		require.Equal(t, want, took(d), "%s", d)
+	}
+}
+
 func TestAssets(t *testing.T) {
 	s := newServer(t, nil)
 	_, page := get(t, s, "/")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -119,6 +120,20 @@ func TestTenants(t *testing.T) {
 	code, _ = read(t, ask(t, s, http.MethodPost, "/api/v1/write", "", TenantHeader+": other"))
 	require.Equal(t, http.StatusNotFound, code)
 	require.EqualValues(t, "nobody", seen)
+}
+
+// TestOneTenantARequest: a proxy that looks at one header must not be passed by another.
+func TestOneTenantARequest(t *testing.T) {
+	s := newServer(t, nil)
+	for want, names := range map[int][]string{
+		http.StatusOK: {"default", "default"}, http.StatusBadRequest: {"default", "other"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:9909/api/v1/query?query=1", nil)
+		r.Header[http.CanonicalHeaderKey(TenantHeader)] = names
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		require.Equal(t, want, w.Code, "%v: %s", names, w.Body)
+	}
 }
 
 // TestDoorsLeadToTheirHandlers also shows that a pushed group's path arrives as it was sent.
@@ -304,22 +319,6 @@ func TestRates(t *testing.T) {
 		r.observe(at.Add(time.Duration(i+30)*time.Second), nil)
 	}
 	require.Len(t, r.readings, rateReadings)
-}
-
-func TestIngestedFrom(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "written_total"}, []string{"kind", "tenant"})
-	reg.MustRegister(c)
-	c.WithLabelValues("samples", "a").Add(3)
-	c.WithLabelValues("samples", "b").Add(4)
-	c.WithLabelValues("exemplars", "a").Add(100)
-	found, err := IngestedFrom(reg, []IngestCounter{
-		{Protocol: "p", Metric: "written_total", Where: map[string]string{"kind": "samples"}},
-		{Protocol: "q", Metric: "written_total", Where: map[string]string{"kind": "samples", "tenant": "a"}},
-		{Protocol: "none", Metric: "absent_total"},
-	})
-	require.NoError(t, err)
-	require.Equal(t, []Ingested{{"p", 7}, {"q", 3}}, found)
 }
 
 // TestCompatibleVersionIsTheLibrarys: Prometheus 3.15.0 is the module's v0.315.0.

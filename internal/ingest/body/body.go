@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/golang/snappy"
@@ -39,9 +40,9 @@ func (l Limits) WithDefaults() Limits {
 
 // Error is a body that cannot be taken.
 type Error struct {
-	// Status is the HTTP status to answer with: 400, 413 or 415.
+	// Status is the HTTP status to answer with: 400, 413 or 415, or 503 where sending the same again may help.
 	Status int
-	// Reason is a short, fixed word for counters: "malformed", "too_large" or "unsupported".
+	// Reason is a short, fixed word for counters: "malformed", "too_large", "unsupported" or "timeout".
 	Reason string
 	// Err says what is wrong and what to do about it.
 	Err error
@@ -87,7 +88,12 @@ func Read(r *http.Request, limit int64) ([]byte, error) {
 		buf.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	n, err := buf.ReadFrom(io.LimitReader(r.Body, limit+1))
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// A 4xx would tell remote write to throw the samples away, for a slow link.
+		return nil, &Error{Status: http.StatusServiceUnavailable, Reason: "timeout",
+			Err: errors.New("the request body did not arrive in time; send it again, in smaller batches if the link is slow")}
+	case err != nil:
 		return nil, Malformed(fmt.Errorf("reading the request body: %w", err))
 	}
 	if n > limit {

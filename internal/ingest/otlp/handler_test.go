@@ -131,11 +131,8 @@ func TestBombs(t *testing.T) {
 	}
 	points := tag(1, tag(2, tag(2, tag(5, bytes.Repeat(tag(1, nil), size/4)))))
 	deep := []byte{}
-	for range 100_000 {
+	for range 3000 { // each level copies those inside it, so that more would cost the test more than the receiver
 		deep = tag(5, tag(1, deep))
-		if len(deep) > size/2 {
-			break
-		}
 	}
 	deep = tag(1, tag(1, tag(1, tag(2, deep))))
 	wide := newRequest("service.name", strings.Repeat("x", size/2))

@@ -106,7 +106,7 @@ func (s *sieve) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v f
 		return 0, s.trouble
 	}
 	info := opts.Metadata.Help == infoHelp && opts.MetricFamilyName == "target_info"
-	name := ls.Get(labels.MetricName)
+	name := ls.Get(model.MetricNameLabel)
 	compound := h == nil && fh == nil && isCompound(opts.Metadata.Type, name, opts.MetricFamilyName)
 	switch {
 	case info:
@@ -180,7 +180,7 @@ func (s *sieve) refuse(reason string, err error, ls labels.Labels, t int64, fami
 // data points.
 func (s *sieve) pointKey(ls labels.Labels, t int64, family string, compound bool) uint64 {
 	b := labels.NewBuilder(ls)
-	b.Set(labels.MetricName, family)
+	b.Set(model.MetricNameLabel, family)
 	if compound {
 		b.Del(model.BucketLabel, model.QuantileLabel)
 	}

@@ -90,7 +90,16 @@ func parseText(raw []byte) (fs families, err error) {
 		}
 	}()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	return parser.TextToMetricFamilies(bytes.NewReader(raw))
+	if fs, err = parser.TextToMetricFamilies(bytes.NewReader(raw)); err == nil {
+		return fs, nil
+	}
+	switch {
+	case bytes.Contains(raw, []byte("\r\n")):
+		err = fmt.Errorf("%w (lines end in CR LF; the format wants LF alone)", err)
+	case len(raw) > 0 && raw[len(raw)-1] != '\n':
+		err = fmt.Errorf("%w (the last line has to end in a line feed too; of a file, curl's -d drops it, --data-binary does not)", err)
+	}
+	return nil, err
 }
 
 func tooHeavy(limit int64) error {

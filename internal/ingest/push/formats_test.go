@@ -339,3 +339,12 @@ func fuzzBody(f *testing.F, contentType string) {
 		}
 	})
 }
+
+// TestHintsForText: the two mistakes that people make most when they push by hand.
+func TestHintsForText(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, Options{Appendable: newDB(t)})
+	refused(t, do(g, http.MethodPut, "/metrics/job/a", "m 1"), http.StatusBadRequest, "the last line has to end in a line feed")
+	refused(t, do(g, http.MethodPut, "/metrics/job/a", "m 1\r\n"), http.StatusBadRequest, "lines end in CR LF")
+	put(t, g, "/metrics/job/a", "m 1\n")
+}

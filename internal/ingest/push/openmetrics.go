@@ -113,7 +113,7 @@ func (f *folder) series(p textparse.Parser) error {
 	var ls labels.Labels
 	p.Labels(&ls)
 	_, ts, v := p.Series()
-	family, suffix, d := f.resolve(ls.Get(labels.MetricName))
+	family, suffix, d := f.resolve(ls.Get(model.MetricNameLabel))
 	if d.typ == model.MetricTypeCounter || d.typ == model.MetricTypeInfo {
 		family += suffix
 	}
@@ -155,7 +155,7 @@ func (f *folder) metric(family string, d *description, ls labels.Labels) *dto.Me
 		}
 		f.families[family], f.metrics[family] = mf, map[uint64]*dto.Metric{}
 	}
-	without := []string{labels.MetricName}
+	without := []string{model.MetricNameLabel}
 	compound := true
 	switch mf.GetType() {
 	case dto.MetricType_SUMMARY:

@@ -76,7 +76,7 @@ func (h *Handler) within(ctx context.Context, strictExemplars bool, fill func(*b
 // begin turns to the next series and says whether its labels are fit to be stored; n is how many samples it has.
 func (b *batch) begin(ls labels.Labels, n int) bool {
 	b.ls, b.ref, b.meta, b.waiting = ls, 0, metadata.Metadata{}, b.waiting[:0]
-	if !ls.Has(labels.MetricName) || !ls.IsValid(model.UTF8Validation) {
+	if !ls.Has(model.MetricNameLabel) || !ls.IsValid(model.UTF8Validation) {
 		b.refused.Add(body.InvalidLabels, n, "invalid metric name or labels, got %s", ls)
 		return false
 	}

@@ -105,6 +105,7 @@ func New(o Options) (*Scraper, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
+	o.Logger = slog.New(newCalm(o.Logger.Handler(), time.Now))
 	if o.SDMetrics == nil {
 		var err error
 		if o.SDMetrics, err = discovery.CreateAndRegisterSDMetrics(o.Registerer); err != nil {

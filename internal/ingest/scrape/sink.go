@@ -64,6 +64,10 @@ func (a *sinkAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int
 		a.added++
 		return ref, nil
 	}
+	if partial := (*storage.AppendPartialError)(nil); errors.As(err, &partial) {
+		a.added++ // the sample is in, some of its exemplars are not
+		return ref, err
+	}
 	var limit *series.LimitError
 	switch {
 	case errors.As(err, &limit):

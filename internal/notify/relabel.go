@@ -1,0 +1,52 @@
+package notify
+
+import (
+	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
+
+	"github.com/tocsin/tocsin/internal/alert"
+)
+
+// outward is what a Prometheus configuration does to alerts on their way to an Alertmanager.
+type outward struct {
+	external labels.Labels
+	rules    []*relabel.Config
+}
+
+// ApplyAlerting makes Send treat alerts as Prometheus does before it hands them to an Alertmanager: global.external_labels
+// are added where an alert has no label of that name, and alerting.alert_relabel_configs are applied to what comes of it.
+// Routes, inhibition rules and templates of an alertmanager.yml are written for alerts that went that way. It can be
+// called at any time. The drill's alert goes as it is: it shows the way, whatever is dropped on it.
+func (n *Notifier) ApplyAlerting(cfg *promconfig.Config) {
+	n.outward.Store(&outward{external: cfg.GlobalConfig.ExternalLabels, rules: cfg.AlertingConfig.AlertRelabelConfigs})
+}
+
+// relabelled returns alerts as they leave. The argument is not changed.
+func (n *Notifier) relabelled(alerts []alert.Outgoing) []alert.Outgoing {
+	o := n.outward.Load()
+	if o == nil || o.external.IsEmpty() && len(o.rules) == 0 {
+		return alerts
+	}
+	out := make([]alert.Outgoing, 0, len(alerts))
+	b := labels.NewBuilder(labels.EmptyLabels())
+	for _, a := range alerts {
+		if a.Labels.Get(labels.AlertName) == DrillAlert {
+			out = append(out, a)
+			continue
+		}
+		b.Reset(a.Labels)
+		o.external.Range(func(l labels.Label) {
+			if a.Labels.Get(l.Name) == "" {
+				b.Set(l.Name, l.Value)
+			}
+		})
+		if !relabel.ProcessBuilder(b, o.rules...) {
+			n.metrics.dropped.WithLabelValues(dropRelabelled).Inc()
+			continue
+		}
+		a.Labels = b.Labels()
+		out = append(out, a)
+	}
+	return out
+}
