@@ -11,7 +11,7 @@ build: ## the static binary, ./tocsin
 test: ## what the README says: every test that needs only Go
 	$(GO) test ./...
 
-race: ## the same under the race detector (needs a C compiler)
+race: ## the same under the race detector, the binary of the end-to-end tests included (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: ## vet, staticcheck, formatting

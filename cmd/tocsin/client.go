@@ -12,7 +12,7 @@ import (
 
 // serverFlags say which server a command talks to, and as whom.
 type serverFlags struct {
-	URL        string `help:"Server to talk to." default:"http://127.0.0.1:9909" env:"TOCSIN_URL" placeholder:"URL"`
+	URL        string `help:"Server to talk to (default http://127.0.0.1:9909)." default:"http://127.0.0.1:9909" env:"TOCSIN_URL" placeholder:"URL"`
 	HTTPConfig string `name:"http.config.file" help:"HTTP client configuration (TLS, basic auth, …) in Prometheus's format." placeholder:"FILE" type:"path"`
 	Tenant     string `help:"Tenant to act as; the server's default when empty." placeholder:"NAME"`
 }

@@ -22,8 +22,9 @@ func (c *completionCmd) Help() string {
 // The scripts ask the binary itself what may follow, so they never go out of date.
 var completionScripts = map[string]string{
 	"bash": `_tocsin() {
-  local IFS=$'\n'
-  COMPREPLY=($(compgen -W "$(tocsin completion bash --list -- "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+  local IFS=$'\n' typed="${COMP_WORDS[COMP_CWORD]}"
+  [[ $typed == = ]] && typed=
+  COMPREPLY=($(compgen -W "$(tocsin completion bash --list -- "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)" -- "$typed"))
 }
 complete -o default -F _tocsin tocsin
 `,
@@ -53,6 +54,9 @@ func (c *completionCmd) Run(s streams, app *kong.Application) error {
 
 // candidates lists the commands and flags that may follow words.
 func candidates(node *kong.Node, words []string) []string {
+	if n := len(words); n > 0 && words[n-1] == "=" {
+		words = words[:n-1] // bash makes three words of --flag=value
+	}
 	var flags []*kong.Flag
 	flags = append(flags, node.Flags...)
 	for _, w := range words {

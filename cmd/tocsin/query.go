@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -21,6 +22,17 @@ type queryCmd struct {
 	Step    model.Duration `help:"Range query: step." default:"1m"`
 	Timeout time.Duration  `help:"Give up after." default:"30s"`
 	JSON    bool           `name:"json" help:"Print the API's data as JSON."`
+}
+
+// Validate refuses combinations of which a part would have no effect.
+func (c *queryCmd) Validate() error {
+	switch {
+	case c.Start == "" && c.End != "":
+		return errors.New("--end belongs to a range query, which needs --start")
+	case c.Start != "" && c.Time != "":
+		return errors.New("--time is for one moment and --start for a range; give one of them")
+	}
+	return nil
 }
 
 func (c *queryCmd) Run(ctx context.Context, s streams) error {

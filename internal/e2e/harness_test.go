@@ -36,8 +36,12 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "tocsin")
-	build := exec.Command("go", "build", "-o", binary, "github.com/tocsin/tocsin/cmd/tocsin")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	args, cgo := []string{"build", "-o", binary}, "CGO_ENABLED=0"
+	if raceDetector { // the binary is what is to be watched; one that saw a race exits with 66
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	build := exec.Command("go", append(args, "github.com/tocsin/tocsin/cmd/tocsin")...)
+	build.Env = append(os.Environ(), cgo)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the binary: %v\n%s", err, out)
 		return 1
@@ -100,8 +104,7 @@ func start(t *testing.T, dir string, args ...string) *server {
 func launch(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, exited: make(chan error, 1), console: &lockedBuffer{}, log: &lockedBuffer{}}
-	s.cmd = exec.Command(binary, append([]string{"run", "--listen", "127.0.0.1:0"}, args...)...)
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, s.console, s.log
+	s.cmd = command(dir, s.console, s.log, args...)
 	require.NoError(t, s.cmd.Start())
 	go func() { s.exited <- s.cmd.Wait() }()
 	t.Cleanup(func() {
@@ -113,6 +116,13 @@ func launch(t *testing.T, dir string, args ...string) *server {
 		}
 	})
 	return s
+}
+
+// command is `tocsin run` in dir on a free port.
+func command(dir string, stdout, stderr io.Writer, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, append([]string{"run", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, stdout, stderr
+	return cmd
 }
 
 func tail(s string, n int) string {

@@ -1,8 +1,16 @@
 package e2e_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -115,4 +123,62 @@ func TestUsage(t *testing.T) {
 	code, out, _ = tocsin(t, "completion", "bash", "--list", "--", "check")
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "rules")
+	code, out, _ = tocsin(t, "completion", "bash", "--list", "--", "run", "--log.level", "=")
+	require.Equal(t, 0, code)
+	require.Equal(t, "debug\ninfo\nwarn\nerror\n", out)
+	code, _, errOut = tocsin(t, "query", "up", "--end", "5")
+	require.Equal(t, 2, code)
+	require.Contains(t, errOut, "--start")
+}
+
+// TestBashCompletion sources the script in a real bash.
+func TestBashCompletion(t *testing.T) {
+	t.Parallel()
+	bash := program(t, "bash", "bash")
+	script := `
+export PATH="$(dirname "$1"):$PATH"
+source <(tocsin completion bash)
+complete() { shift; COMP_WORDS=(tocsin "$@"); COMP_CWORD=$#; COMPREPLY=(); _tocsin; echo "${COMPREPLY[*]}" | tr '\n' ' '; echo; }
+complete - che; complete - check co; complete - run --log.level =; complete - run --log.level = d; complete - run --log.f
+`
+	code, out, errOut := runIn(t, "", bash, "-c", script, "bash", binary)
+	require.Equal(t, 0, code, errOut)
+	require.Equal(t, []string{"check ", "config ", "debug info warn error ", "debug ", "--log.format "}, strings.Split(strings.TrimSuffix(out, "\n"), "\n"), errOut)
+}
+
+// TestDrillBehindPassword has the drill pass TLS and basic authentication; its own webhook needs neither.
+func TestDrillBehindPassword(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert, key := certificate(t, dir)
+	write(t, dir, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: '%s', key_file: '%s'}\nbasic_auth_users: {u: '$2a$04$cgE/U9KK/ABfFlVwpr46xusGityEQIGvbzyoX7FPR3TX3pbYN6Bmi'}\n", cert, key))
+	write(t, dir, "http.yml", fmt.Sprintf("tls_config: {ca_file: '%s'}\nbasic_auth: {username: u, password: pw}\n", cert))
+	write(t, dir, "tocsin.yml", "tocsin: {web: {config_file: web.yml}, rules: {builtin: false}}\n")
+	s := start(t, dir, "--config", "tocsin.yml")
+	code, out, errOut := tocsin(t, "drill", "--url", s.url, "--http.config.file", filepath.Join(dir, "http.yml"), "--json")
+	require.Equal(t, 0, code, out+errOut)
+	require.Contains(t, out, `"delivered": true`)
+	write(t, dir, "nobody.yml", fmt.Sprintf("tls_config: {ca_file: '%s'}\n", cert))
+	code, _, errOut = tocsin(t, "drill", "--url", s.url, "--http.config.file", filepath.Join(dir, "nobody.yml"))
+	require.Equal(t, 1, code)
+	require.Contains(t, errOut, "401")
+	s.stop()
+}
+
+// certificate makes a self-signed one for loopback and returns the files of it and its key.
+func certificate(t *testing.T, dir string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	require.NoError(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	cert = write(t, dir, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	key = write(t, dir, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	return cert, key
 }

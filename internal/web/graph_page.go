@@ -90,6 +90,10 @@ func parseGraphEnd(s string, now time.Time) time.Time {
 func (v *graphView) run(ctx context.Context, h *history.Store, end time.Time, span time.Duration) {
 	begin := time.Now()
 	defer func() { v.Took = took(time.Since(begin)) }()
+	if err := checkQuery(v.Expr, maxQueryParts); err != nil {
+		v.Error = err.Error()
+		return
+	}
 	instant, err := h.QueryEngine().NewInstantQuery(ctx, h, nil, v.Expr, end)
 	if err != nil {
 		v.Error = err.Error()

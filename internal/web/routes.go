@@ -59,7 +59,7 @@ func (s *Server) tenantRoutes(m *mounted) http.Handler {
 	}
 
 	// Prometheus's API: upstream's, with ours in front where the state is ours.
-	upstream := s.upstreamAPI(m.id, t, noRules{})
+	upstream := boundedQuery(s.upstreamAPI(m.id, t, noRules{}))
 	mux.HandleFunc("/api/v1/", func(w http.ResponseWriter, r *http.Request) {
 		upstream.ServeHTTP(&jsonErrors{ResponseWriter: w, r: r}, r)
 	})
