@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/model"
 	promconfig "github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
 	"github.com/prometheus/prometheus/scrape"
@@ -126,6 +127,7 @@ func (h *house) openHistory(dir string, cfg *config.Config, reg prometheus.Regis
 		LookbackDelta:        time.Duration(t.Query.LookbackDelta),
 		SubqueryStep:         time.Duration(cfg.Prometheus.GlobalConfig.EvaluationInterval),
 		ScrapeManager:        h,
+		RemoteFlushDeadline:  h.server.budget().notifications(),
 	})
 	return err
 }
@@ -154,6 +156,14 @@ func orNone(n int64) int {
 		return -1
 	}
 	return int(n)
+}
+
+// noneIfZero maps the file's zero, which means none, to a negative number, since the engine's zero means the default.
+func noneIfZero(d model.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return time.Duration(d)
 }
 
 func (h *house) openRules(dir string, _ *config.Config, reg prometheus.Registerer) (err error) {
@@ -200,9 +210,9 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 		Queryable:       h.store,
 		OnTransition:    h.transition,
 		Notify:          h.tell,
-		ResendDelay:     time.Duration(t.ResendDelay),
-		OutageTolerance: time.Duration(t.ForOutageTolerance),
-		ForGracePeriod:  time.Duration(t.ForGracePeriod),
+		ResendDelay:     noneIfZero(t.ResendDelay),
+		OutageTolerance: noneIfZero(t.ForOutageTolerance),
+		ForGracePeriod:  noneIfZero(t.ForGracePeriod),
 		StopTimeout:     h.server.budget().evaluations(),
 	})
 	return nil

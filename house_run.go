@@ -72,7 +72,10 @@ func (h *house) stop(at func(string)) error {
 // appliers are the rooms that take a configuration, in the order in which they get it.
 func (h *house) appliers() []applier {
 	return []applier{
-		{"alerting", func(c *config.Config) error { return h.elsewhere.Apply(c.Prometheus) }},
+		{"alerting", func(c *config.Config) error {
+			h.notifier.ApplyAlerting(c.Prometheus)
+			return h.elsewhere.Apply(c.Prometheus)
+		}},
 		{"history", func(c *config.Config) error { return h.store.Apply(historySettings(c)) }},
 		{"scrape_configs", func(c *config.Config) error { return h.scraper.Apply(withInnerJobs(c)) }},
 		// After those that refuse most: giving it the old configuration back would start its queues anew.

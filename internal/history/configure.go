@@ -3,11 +3,13 @@ package history
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/alecthomas/units"
 	"github.com/prometheus/common/model"
 	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage/remote"
 	"go.yaml.in/yaml/v2"
 )
@@ -53,6 +55,12 @@ func (s *Store) SetSubqueryStep(d time.Duration) {
 	}
 }
 
+// destinations are what remote write depends on.
+type destinations struct {
+	configs []*promconfig.RemoteWriteConfig
+	labels  labels.Labels
+}
+
 // ApplyRemoteWrite makes remote write follow cfg's remote_write section and external labels. Queues whose settings did
 // not change run on. On an error nothing changes.
 func (s *Store) ApplyRemoteWrite(cfg *promconfig.Config) error {
@@ -63,9 +71,15 @@ func (s *Store) ApplyRemoteWrite(cfg *promconfig.Config) error {
 	}
 	own := *cfg
 	own.RemoteReadConfigs = nil // Queries are answered from this history alone.
+	next := destinations{own.RemoteWriteConfigs, own.GlobalConfig.ExternalLabels}
+	if s.destinations != nil && reflect.DeepEqual(*s.destinations, next) {
+		return nil // upstream would hand its running queues new clients, and races with them
+	}
+	s.destinations = nil // on an error nobody knows how much of it was taken
 	if err := s.remote.ApplyConfig(&own); err != nil {
 		return fmt.Errorf("remote_write: %w", err)
 	}
+	s.destinations = &next
 	s.sending.Store(len(cfg.RemoteWriteConfigs) > 0)
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
@@ -26,8 +25,6 @@ import (
 )
 
 const (
-	// remoteFlushDeadline is how long Close waits for remote write to send what it holds; upstream's default.
-	remoteFlushDeadline = time.Minute
 	// lockName is the TSDB's own lock file, so that a Prometheus server on the same directory is kept out too.
 	lockName = "lock"
 )
@@ -52,6 +49,8 @@ type Store struct {
 	creating sync.Mutex
 	// applying lets one change of settings through at a time.
 	applying sync.Mutex
+	// destinations are what remote write runs with; nil before the first. Guarded by applying.
+	destinations *destinations
 
 	metrics  *metrics
 	batches  batchPool
@@ -97,7 +96,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.engine = promql.NewEngine(o.engineOptions(func(int64) int64 { return s.subqueryStep.Load() }))
 	s.remote = remote.NewStorage(o.Logger.With("component", "remote"), o.Registerer, s.db.StartTime, o.Dir,
-		remoteFlushDeadline, o.ScrapeManager, false)
+		o.RemoteFlushDeadline, o.ScrapeManager, false)
 	s.db.SetWriteNotified(s.remote)
 	return s, nil
 }

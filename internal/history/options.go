@@ -28,6 +28,7 @@ const (
 	DefaultMaxExemplars         = 100_000
 	DefaultMaxMetadata          = 20_000
 	DefaultSubqueryStep         = time.Minute
+	DefaultRemoteFlushDeadline  = time.Minute
 )
 
 // largestBlock is how long a compacted block may become where the retention does not ask for shorter ones.
@@ -78,6 +79,9 @@ type Options struct {
 	// that the database took and then dropped within the commit (the second of two with one series and time in the same
 	// batch, or one that another appender overtook) is among them: upstream does not say which these are.
 	OnCommit func(ctx context.Context, batch []Sample)
+	// RemoteFlushDeadline is how long Close, and a change of remote write, wait for it to send what it holds. Zero means 1
+	// minute.
+	RemoteFlushDeadline time.Duration
 	// ScrapeManager says where remote write finds the metadata of scraped metrics; nil sends none of it.
 	ScrapeManager remote.ReadyScrapeManager
 
@@ -106,6 +110,7 @@ func (o Options) WithDefaults() Options {
 	setDefault(&o.MaxConcurrentQueries, DefaultMaxConcurrentQueries)
 	setDefault(&o.LookbackDelta, DefaultLookbackDelta)
 	setDefault(&o.SubqueryStep, DefaultSubqueryStep)
+	setDefault(&o.RemoteFlushDeadline, DefaultRemoteFlushDeadline)
 	return o
 }
 

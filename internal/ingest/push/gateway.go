@@ -27,7 +27,9 @@ type Gateway struct {
 	mu     sync.Mutex
 	groups map[string]*pushedGroup
 	index  *index
-	last   int64 // the last timestamp given to samples, Unix milliseconds
+	// last is the time of each group's latest batch, ended the latest time at which a group ended; Unix milliseconds.
+	last  map[string]int64
+	ended int64
 
 	lifecycle sync.Mutex // guards what follows, and is taken before mu
 	cancel    context.CancelFunc
@@ -44,7 +46,7 @@ func New(o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	g := &Gateway{
 		options: o, metrics: newMetrics(o.Registerer), store: store{o.Dir}, wake: make(chan struct{}, 1),
-		groups: map[string]*pushedGroup{}, index: newIndex(),
+		groups: map[string]*pushedGroup{}, index: newIndex(), last: map[string]int64{},
 	}
 	loaded, err := g.store.load(func(path string, err error) {
 		g.metrics.corrupt.Inc()
@@ -129,7 +131,7 @@ func (g *Gateway) accept(ctx context.Context, r pushRequest, fs map[string]*fami
 	if err := g.room(old, next); err != nil {
 		return err
 	}
-	w := g.begin(ctx, now)
+	w := g.begin(ctx, key, now)
 	defer w.end()
 	for _, f := range [...]map[string]*family{fs, next.ownFamilies()} {
 		if err := w.stateAll(f); err != nil {
@@ -192,7 +194,7 @@ func (g *Gateway) fail(ctx context.Context, r pushRequest, now time.Time, why er
 	if g.room(old, next) != nil || g.index.check(old, next) != nil {
 		return
 	}
-	w := g.begin(ctx, now)
+	w := g.begin(ctx, key, now)
 	defer w.end()
 	err := w.stateAll(next.ownFamilies())
 	var invalid *invalidPush
@@ -219,7 +221,7 @@ func (g *Gateway) forget(ctx context.Context, p *pushedGroup, now time.Time) err
 		return err
 	}
 	g.replace(p, nil)
-	w := g.begin(ctx, now)
+	w := g.beginEnd(ctx, p.key, now)
 	defer w.end()
 	if err := w.staleExcept(p, nil); err != nil {
 		return err

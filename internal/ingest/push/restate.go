@@ -124,7 +124,7 @@ func (g *Gateway) restateGroup(ctx context.Context, key string) {
 	if !ok || p.expired(time.Now()) {
 		return
 	}
-	w := g.begin(ctx, time.Now())
+	w := g.begin(ctx, key, time.Now())
 	defer w.end()
 	for f, e := range p.all() {
 		var invalid *invalidPush // counted; limits may have become narrower since the push

@@ -13,20 +13,42 @@ import (
 	"github.com/tocsin/tocsin/internal/ingest/body"
 )
 
-// writer writes one batch to history, all of it at one time. It is ended with end, after commit or without.
+// writer writes one batch of one group to history, all of it at one time. It is ended with end, after commit or without.
 type writer struct {
 	g    *Gateway
 	app  storage.AppenderV2
-	t    int64 // Unix milliseconds
+	key  string // the group's
+	t    int64  // Unix milliseconds
 	n    int
 	open bool
+	// ending says that the batch is the group's last.
+	ending bool
 }
 
-// begin starts a batch at time now, or a little later: no two batches have the same time, so that a second push within
-// a millisecond, or a clock that is set back, does not collide with what was written before. g.mu must be held.
-func (g *Gateway) begin(ctx context.Context, now time.Time) *writer {
-	g.last = max(now.UnixMilli(), g.last+1)
-	return &writer{g: g, app: g.options.Appendable.AppenderV2(ctx), t: g.last, open: true}
+// begin starts a batch of the group of key at time now, or a little later: no two batches that may have a series in common
+// have the same time, so that a second push within a millisecond, or a clock that is set back, does not collide with what
+// was written before. Times are kept for each group: with one for all of them, stating many groups in a millisecond would
+// run ahead of the clock, and samples from the future are not seen. g.mu must be held.
+func (g *Gateway) begin(ctx context.Context, key string, now time.Time) *writer {
+	t := max(now.UnixMilli(), g.last[key]+1, g.ended+1)
+	return &writer{g: g, app: g.options.Appendable.AppenderV2(ctx), key: key, t: t, open: true}
+}
+
+// beginEnd starts the last batch of the group of key, as begin does; but that many groups end at once moves no time.
+func (g *Gateway) beginEnd(ctx context.Context, key string, now time.Time) *writer {
+	t := max(now.UnixMilli(), g.last[key]+1)
+	return &writer{g: g, app: g.options.Appendable.AppenderV2(ctx), key: key, t: t, open: true, ending: true}
+}
+
+// used notes the batch's time, so that later batches come after it.
+func (w *writer) used() {
+	if w.ending {
+		// The group's series may come back in another group: every later batch comes after its end.
+		w.g.ended = max(w.g.ended, w.t)
+		delete(w.g.last, w.key)
+		return
+	}
+	w.g.last[w.key] = w.t
 }
 
 // state writes e's value. It returns an *invalidPush where history refuses the series for good. Refusals because of the
@@ -90,6 +112,7 @@ func (w *writer) staleExcept(old, next *pushedGroup) error {
 // commit makes the batch durable and visible.
 func (w *writer) commit() error {
 	w.open = false // also a failing Commit ends the appender
+	w.used()
 	if err := w.app.Commit(); err != nil {
 		w.g.metrics.commitFailures.Inc()
 		return err
