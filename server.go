@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin/tocsin/internal/drill"
 	"github.com/tocsin/tocsin/internal/notify"
 	"github.com/tocsin/tocsin/internal/plan"
+	"github.com/tocsin/tocsin/internal/tenant"
 	"github.com/tocsin/tocsin/internal/web"
 )
 
@@ -128,6 +129,10 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // serveDrill answers for the desk, once there is one.
 func (s *Server) serveDrill(w http.ResponseWriter, r *http.Request) {
+	if id, err := web.TenantFromRequest(r); err != nil || id != tenant.Default {
+		http.Error(w, web.TenantHeader+": there is no such tenant; leave the header out for the default one", http.StatusNotFound)
+		return
+	}
 	if desk := s.desk.Load(); desk != nil {
 		desk.ServeHTTP(w, r)
 		return

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/tocsin/tocsin/internal/config"
+	"github.com/tocsin/tocsin/internal/ingest/host"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
 )
@@ -30,6 +32,11 @@ func (c *checkConfigCmd) Run(s streams) error {
 	reports := make([]config.Report, 0, len(c.Files))
 	for _, f := range c.Files {
 		r := config.Check(f, config.LoadOptions{})
+		if r.OK && (r.Kind == config.KindTocsin || r.Kind == config.KindPrometheus) {
+			if err := checkBeyond(&r); err != nil {
+				return err
+			}
+		}
 		reports = append(reports, r)
 		ok = ok && r.OK
 	}
@@ -44,6 +51,38 @@ func (c *checkConfigCmd) Run(s streams) error {
 	}
 	if !ok {
 		return errReported
+	}
+	return nil
+}
+
+// checkBeyond adds to the report of a good configuration what the configuration's own room cannot know: whether the rule
+// files that it names are good, and whether the collectors exist.
+func checkBeyond(r *config.Report) error {
+	c, err := config.Load(r.File, config.LoadOptions{})
+	if err != nil {
+		return err
+	}
+	fail := func(file, message string) {
+		r.OK = false
+		r.Errors = append(r.Errors, &config.Error{File: file, Message: message})
+	}
+	compiler := plan.NewCompiler(plan.Options{ExperimentalFunctions: c.Tocsin.Query.ExperimentalFunctions})
+	for _, pattern := range c.Prometheus.RuleFiles {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			fail(r.File, fmt.Sprintf("rule_files: %q: %v", pattern, err))
+			continue
+		}
+		for _, f := range rule.Check(files, compiler).Files {
+			for _, e := range f.Errors {
+				fail("", e) // it begins with the file
+			}
+		}
+	}
+	if len(c.Tocsin.Host.Collectors) > 0 {
+		if _, err := host.NewGatherer(host.Options{Collectors: c.Tocsin.Host.Collectors}); err != nil {
+			fail(r.File, err.Error())
+		}
 	}
 	return nil
 }
