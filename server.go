@@ -174,16 +174,16 @@ func (s *Server) pageURL(cfg *config.Config) string {
 	return scheme + "://" + s.listener.Addr().String() + "/"
 }
 
-// externalURL is how links to this server begin; its path has no slash at the end, as upstream has it.
+// externalURL is how links to this server begin, with the port that is really listened on; its path has no slash at the
+// end, as upstream has it.
 func (s *Server) externalURL(cfg *config.Config) (*url.URL, error) {
-	text := cfg.Tocsin.Web.ExternalURL
-	if text == "" {
-		text = s.pageURL(cfg)
-	}
-	u, err := url.Parse(strings.TrimRight(text, "/"))
+	t := cfg.Tocsin
+	t.Listen = s.listener.Addr().String()
+	u, err := t.ExternalURL(cfg.TLS())
 	if err != nil {
-		return nil, fmt.Errorf("tocsin.web.external_url: %w", err)
+		return nil, err
 	}
+	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
 }
 
