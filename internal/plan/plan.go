@@ -4,6 +4,8 @@
 package plan
 
 import (
+	"errors"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -11,8 +13,13 @@ import (
 // Tier names how a plan runs.
 type Tier int
 
-// Tier0 is the upstream PromQL engine over history; it takes anything valid.
-const Tier0 Tier = 0
+// The tiers.
+const (
+	// Tier0 is the upstream PromQL engine over history; it takes anything valid.
+	Tier0 Tier = 0
+	// Tier1 is vectorised Go over columns of recent samples.
+	Tier1 Tier = 1
+)
 
 // Options configures a Compiler. The zero value accepts what Prometheus accepts without feature flags.
 type Options struct {
@@ -38,10 +45,13 @@ func (c *Compiler) Parser() parser.Parser { return c.parser }
 
 // Plan is one expression, ready to run. It is immutable.
 type Plan struct {
-	expr   parser.Expr
-	text   string
-	tier   Tier
-	reason string
+	expr parser.Expr
+	text string
+	root *Node // nil on tier 0
+	// subqueries says that some node below root is a Subwindow.
+	subqueries bool
+	tier       Tier
+	reason     string
 }
 
 // Compile parses text. Errors are the upstream parser's, positions within text included; ErrorOffset reads them.
@@ -53,8 +63,25 @@ func (c *Compiler) Compile(text string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Plan{expr: expr, text: expr.String(), tier: Tier0, reason: "the compiled engine is not part of this build"}, nil
+	p := &Plan{expr: expr, text: expr.String(), tier: Tier1}
+	if p.root, err = lower(expr); err != nil {
+		p.tier = Tier0
+		p.reason = err.Error()
+		if not, ok := errors.AsType[*NotCompiled](err); ok {
+			p.reason = not.Reason
+		}
+	}
+	if p.root != nil {
+		p.root.Walk(func(n *Node) { p.subqueries = p.subqueries || n.Op == Subwindow })
+	}
+	return p, nil
 }
+
+// HasSubqueries reports whether a subquery is part of the compiled plan.
+func (p *Plan) HasSubqueries() bool { return p.subqueries }
+
+// Root returns the plan's nodes, nil on tier 0.
+func (p *Plan) Root() *Node { return p.root }
 
 // String returns the expression in the upstream printer's canonical form, made once.
 func (p *Plan) String() string { return p.text }

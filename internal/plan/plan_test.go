@@ -56,8 +56,15 @@ func TestPlanSpeaksForItself(t *testing.T) {
 			require.Equal(t, tc.evaluable, p.Evaluable())
 			require.Equal(t, tc.filters, p.Filters())
 			tier, why := p.Tier()
-			require.Equal(t, Tier0, tier)
-			require.NotEmpty(t, why)
+			if !tc.evaluable {
+				require.Equal(t, Tier0, tier)
+				require.NotEmpty(t, why)
+				require.Nil(t, p.Root())
+				return
+			}
+			require.Equal(t, Tier1, tier, why)
+			require.Empty(t, why)
+			require.Equal(t, tc.resultType == "scalar", p.Root().Scalar)
 		})
 	}
 }
