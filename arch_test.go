@@ -19,11 +19,11 @@ var floors = []struct {
 	name  string
 	rooms []string
 }{
-	{"ground", []string{"internal/series", "internal/tenant"}},
-	{"lower", []string{"internal/plan", "internal/history"}},
+	{"ground", []string{"internal/column", "internal/rangefunc", "internal/series", "internal/tenant", "internal/wheel"}},
+	{"lower", []string{"internal/plan", "internal/window", "internal/exec", "internal/history"}},
 	{"middle", []string{"internal/rule", "internal/alert", "internal/engine", "internal/notify"}},
 	{"upper", []string{
-		"internal/config", "internal/console", "internal/drill", "internal/ruletest", "internal/web",
+		"internal/bench", "internal/config", "internal/console", "internal/drill", "internal/ruletest", "internal/web",
 		"internal/ingest/body", "internal/ingest/host", "internal/ingest/otlp", "internal/ingest/push",
 		"internal/ingest/remotewrite", "internal/ingest/scrape",
 	}},
@@ -32,9 +32,11 @@ var floors = []struct {
 
 // sameFloor lists the uses between rooms of one floor; each is a deliberate, acyclic exception.
 var sameFloor = map[string][]string{
-	"internal/history":            {"internal/plan"},                   // tier 0 runs plans
-	"internal/engine":             {"internal/rule", "internal/alert"}, // evaluates rules into alert states
-	"internal/notify":             {"internal/alert"},                  // is told about alerts
+	"internal/history":            {"internal/plan"},                    // tier 0 runs plans
+	"internal/window":             {"internal/plan"},                    // keeps what plans select
+	"internal/exec":               {"internal/plan", "internal/window"}, // runs plans over windows
+	"internal/engine":             {"internal/rule", "internal/alert"},  // evaluates rules into alert states
+	"internal/notify":             {"internal/alert"},                   // is told about alerts
 	"internal/ingest/push":        {"internal/ingest/body"},
 	"internal/ingest/otlp":        {"internal/ingest/body"},
 	"internal/ingest/remotewrite": {"internal/ingest/body"},

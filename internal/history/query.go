@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -38,6 +39,29 @@ func (s *Store) Eval(ctx context.Context, p *plan.Plan, at time.Time) (promql.Ve
 		return promql.Vector{{T: v.T, F: v.V, Metric: labels.EmptyLabels()}}, nil
 	}
 	return nil, ErrNotVector
+}
+
+// Range runs an expression at start, start+step, … up to end on the upstream engine, for a rule.
+func (s *Store) Range(ctx context.Context, text string, start, end time.Time, step time.Duration) (promql.Matrix, error) {
+	ctx = context.WithValue(ctx, ruleLane{}, true)
+	q, err := s.QueryEngine().NewRangeQuery(ctx, s, nil, text, start, end, step)
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	res := q.Exec(ctx)
+	if res.Err != nil {
+		return nil, res.Err
+	}
+	m, err := res.Matrix()
+	if err != nil {
+		return nil, err
+	}
+	own := make(promql.Matrix, len(m)) // Close takes back the memory of the points.
+	for i, series := range m {
+		own[i] = promql.Series{Metric: series.Metric, Floats: slices.Clone(series.Floats), Histograms: slices.Clone(series.Histograms)}
+	}
+	return own, nil
 }
 
 // QueryEngine returns the upstream engine for people's queries. Its queries are cancelled when the store

@@ -1,0 +1,66 @@
+package exec
+
+import (
+	"github.com/tocsin/tocsin/internal/plan"
+)
+
+// Measured is what is known of a node at work.
+type Measured struct {
+	// Lanes is how many series, groups or matches the node has, Valid how many of them had a value last.
+	Lanes, Valid int
+	// Shared is how many nodes and plans use its value.
+	Shared int
+	// Evaluations is how often it was computed, whole or in part, NsPerEvaluation what that took on average.
+	Evaluations     uint64
+	NsPerEvaluation float64
+	// Bytes is what its columns and tables occupy; windows of samples are counted for the whole Core, see Stats.
+	Bytes int
+}
+
+// Measure returns what is known of the node with the given key; false if no loaded plan has it.
+func (c *Core) Measure(key string) (Measured, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.units[key]
+	if u == nil {
+		return Measured{}, false
+	}
+	out := u.op.out()
+	m := Measured{Shared: u.holders, Evaluations: u.cost.evaluations, Bytes: u.bytes()}
+	if m.Evaluations > 0 {
+		m.NsPerEvaluation = float64(u.cost.total.Nanoseconds()) / float64(m.Evaluations)
+	}
+	if u.node.Scalar {
+		m.Lanes, m.Valid = 1, 1
+		return m, true
+	}
+	m.Lanes, m.Valid = out.lanes.Used(), out.column.OK.Count()
+	return m, true
+}
+
+// bytes returns what u occupies, as far as its operator says so.
+func (u *unit) bytes() int {
+	n := u.op.out().column.Bytes()
+	if b, ok := u.op.(interface{ bytes() int }); ok {
+		n = b.bytes()
+	}
+	if u.unique != nil {
+		n += u.unique.bytes()
+	}
+	return n
+}
+
+// Fallbacks returns how often p was left to tier 0, by reason; nil if never.
+func (c *Core) Fallbacks(p *plan.Plan) map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.find(p)
+	if r == nil || len(r.bails) == 0 {
+		return nil
+	}
+	counts := make(map[string]uint64, len(r.bails))
+	for reason, n := range r.bails {
+		counts[reason] = n
+	}
+	return counts
+}
