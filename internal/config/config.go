@@ -123,6 +123,7 @@ func (l *load) section(doc *document) {
 	}
 	t.Web.ConfigFile = commonconfig.JoinDir(l.dir, t.Web.ConfigFile)
 	t.Notifications.AlertmanagerConfig = commonconfig.JoinDir(l.dir, t.Notifications.AlertmanagerConfig)
+	t.Rules.resolve(l.dir)
 	fileless := l.c.Path == ""
 	if t.Host.Enabled == nil {
 		t.Host.Enabled = &fileless

@@ -87,12 +87,14 @@ tocsin:
   push: {interval: 1s, ttl: 1h}
   host: {enabled: true, interval: 2s, collectors: [cpu, "meminfo"]}
   self_scrape: {enabled: false, interval: 3s}
-  rules: {builtin: true, reload_interval: 0s, resend_delay: 2m, for_outage_tolerance: 2h, for_grace_period: 0s}
+  rules: {builtin: true, reload_interval: 0s, resend_delay: 2m, for_outage_tolerance: 2h, for_grace_period: 0s,
+    evaluation: strict, settle: 0s, windows: {max_size: 1GiB}, overrides: [{files: "r/*.yml", groups: g, evaluation: stream, settle: 1s}]}
 `,
 	})
 	c, err := Load(filepath.Join(dir, "t.yml"), LoadOptions{LookupEnv: noEnv})
 	require.NoError(t, err)
 	d, yes := func(v time.Duration) model.Duration { return model.Duration(v) }, true
+	second := d(time.Second)
 	require.Equal(t, Tocsin{
 		Listen: "0.0.0.0:1234", Data: filepath.Join(dir, "data"), ShutdownTimeout: d(5 * time.Second),
 		Web: Web{
@@ -106,7 +108,11 @@ tocsin:
 		Push:          Push{Interval: d(time.Second), TTL: d(time.Hour)},
 		Host:          Host{Enabled: &yes, Interval: d(2 * time.Second), Collectors: []string{"cpu", "meminfo"}},
 		SelfScrape:    SelfScrape{Interval: d(3 * time.Second)},
-		Rules:         Rules{Builtin: &yes, ResendDelay: d(2 * time.Minute), ForOutageTolerance: d(2 * time.Hour)},
+		Rules: Rules{
+			Builtin: &yes, ResendDelay: d(2 * time.Minute), ForOutageTolerance: d(2 * time.Hour),
+			Evaluation: Strict, Windows: Windows{MaxSize: GiB},
+			Overrides: []RulesOverride{{Files: filepath.Join(dir, "r/*.yml"), Groups: "g", Evaluation: Stream, Settle: &second}},
+		},
 	}, c.Tocsin)
 	require.Empty(t, c.Warnings)
 	require.Equal(t, "r", c.Alertmanager.Route.Receiver)

@@ -116,13 +116,16 @@ type generator struct {
 	docs map[string]string
 }
 
-func (g *generator) comment(indent int, text string) {
+func (g *generator) comment(indent int, text string) { g.hanging(indent, "", text) }
+
+// hanging writes a comment whose further lines begin with hang.
+func (g *generator) hanging(indent int, hang, text string) {
 	pad := strings.Repeat("  ", indent)
 	line := pad + "#"
 	for word := range strings.FieldsSeq(text) {
 		if len(line)+1+len(word) > 110 {
 			g.b.WriteString(line + "\n")
-			line = pad + "#"
+			line = pad + "#" + hang
 		}
 		line += " " + word
 	}
@@ -136,6 +139,9 @@ func (g *generator) structure(indent int, v reflect.Value) {
 		require.NotEmpty(g.t, doc, "%s.%s has no comment", v.Type().Name(), f.Name)
 		require.NotEmpty(g.t, f.Tag.Get("yaml"), "%s.%s has no yaml tag", v.Type().Name(), f.Name)
 		g.comment(indent, doc)
+		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
+			g.entry(indent, f.Type.Elem())
+		}
 		g.b.WriteString(strings.Repeat("  ", indent) + f.Tag.Get("yaml") + ":")
 		if f.Type.Kind() == reflect.Struct {
 			g.b.WriteString("\n")
@@ -143,6 +149,16 @@ func (g *generator) structure(indent int, v reflect.Value) {
 			continue
 		}
 		g.b.WriteString(" " + g.scalar(v.Field(i).Interface()) + "\n")
+	}
+}
+
+// entry says in comments which fields an entry of a list has.
+func (g *generator) entry(indent int, t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		doc := g.docs[t.Name()+"."+f.Name]
+		require.NotEmpty(g.t, doc, "%s.%s has no comment", t.Name(), f.Name)
+		g.hanging(indent, "  ", "- "+f.Tag.Get("yaml")+": "+doc)
 	}
 }
 
@@ -159,12 +175,17 @@ func (g *generator) scalar(v any) string {
 		return strconv.Itoa(v)
 	case Bytes:
 		return v.String()
+	case Evaluation:
+		return string(v)
 	case model.Duration:
 		return v.String()
 	case *bool:
 		require.Nil(g.t, v)
 		return "null"
 	case []string:
+		require.Empty(g.t, v)
+		return "[]"
+	case []RulesOverride:
 		require.Empty(g.t, v)
 		return "[]"
 	}

@@ -158,6 +158,36 @@ type Rules struct {
 	ForOutageTolerance model.Duration `yaml:"for_outage_tolerance"`
 	// How long an alert that was pending before a restart stays pending at least after it.
 	ForGracePeriod model.Duration `yaml:"for_grace_period"`
+	// When rules are evaluated. stream: whenever a sample arrives that one of them reads, and when Prometheus would.
+	// strict: exactly when Prometheus would, and at no other time.
+	Evaluation Evaluation `yaml:"evaluation"`
+	// How long an evaluation on arrival waits, from the first sample of a timestamp on, for the rule's other inputs to
+	// reach that timestamp. 0s: it does not wait.
+	Settle model.Duration `yaml:"settle"`
+	// Groups for which evaluation or settle is otherwise, such as [{groups: billing-*, evaluation: strict}]. The first
+	// entry that fits decides. Its fields:
+	Overrides []RulesOverride `yaml:"overrides"`
+	// The recent samples that rules are evaluated over.
+	Windows Windows `yaml:"windows"`
+}
+
+// RulesOverride is an entry of rules.overrides. What it leaves out stands as Rules say.
+type RulesOverride struct {
+	// Pattern of the rule file's name, such as latency-*.yml. One with a / is of the whole path. Left out: every file.
+	Files string `yaml:"files"`
+	// Pattern of the group's name. Left out: every group.
+	Groups string `yaml:"groups"`
+	// strict or stream. Left out: as above.
+	Evaluation Evaluation `yaml:"evaluation"`
+	// How long to wait. Left out: as above.
+	Settle *model.Duration `yaml:"settle"`
+}
+
+// Windows holds the settings of the recent samples that rules are evaluated over.
+type Windows struct {
+	// How much memory they may take. A rule whose samples do not fit any more is evaluated over stored samples, which
+	// is slower.
+	MaxSize Bytes `yaml:"max_size"`
 }
 
 // DefaultTocsin returns the defaults of the `tocsin:` section. The two fields whose default depends on whether there is a file
@@ -186,6 +216,9 @@ func DefaultTocsin() Tocsin {
 			ResendDelay:        d(time.Minute),
 			ForOutageTolerance: d(time.Hour),
 			ForGracePeriod:     d(10 * time.Minute),
+			Evaluation:         Stream,
+			Settle:             d(50 * time.Millisecond),
+			Windows:            Windows{MaxSize: 2 * GiB},
 		},
 	}
 }

@@ -53,6 +53,7 @@ func (t Tocsin) problems() (out []problem) {
 		"query.max_concurrency":    int64(t.Query.MaxConcurrency),
 		"limits.body_size":         int64(t.Limits.BodySize),
 		"limits.decompressed_size": int64(t.Limits.DecompressedSize),
+		"rules.windows.max_size":   int64(t.Rules.Windows.MaxSize),
 	} {
 		if n <= 0 {
 			bad(field, "must be more than 0")
@@ -69,6 +70,7 @@ func (t Tocsin) problems() (out []problem) {
 			bad("host.collectors", "collector %q stands in the list twice", c)
 		}
 	}
+	out = append(out, t.Rules.problems()...)
 	slices.SortFunc(out, func(a, b problem) int { return slices.Compare([]string{a.field}, []string{b.field}) })
 	return out
 }

@@ -30,7 +30,7 @@ type Options struct {
 	// Compiler parses the rules' expressions; nil means the default dialect.
 	Compiler *plan.Compiler
 	// NewEval makes the evaluator of one test case's rules. The context ends with the test case, and so must everything
-	// that NewEval starts. Nil means tier 0: Env.Engine over Env.Storage.
+	// that NewEval starts. Nil means what the server does: compiled rules over Env.Storage, Env.Engine for the others.
 	NewEval func(ctx context.Context, env Env) (engine.EvalFunc, error)
 	// Parallel bounds how many test cases run at once; 0 means GOMAXPROCS.
 	Parallel int
@@ -69,7 +69,7 @@ func (o Options) withDefaults() Options {
 	}
 	if o.NewEval == nil {
 		o.NewEval = func(_ context.Context, env Env) (engine.EvalFunc, error) {
-			return upstreamEval(env.Engine, env.Storage), nil
+			return compiledEval(env), nil
 		}
 	}
 	if o.Parallel == 0 {

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 
-	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/plan"
 )
 
@@ -31,13 +30,6 @@ func newQueryEngine(c *plan.Compiler, step time.Duration) *promql.Engine {
 		EnableNegativeOffset:     true,
 		Parser:                   c.Parser(),
 	})
-}
-
-// upstreamEval is tier 0: the upstream engine over q.
-func upstreamEval(e promql.QueryEngine, q storage.Queryable) engine.EvalFunc {
-	return func(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error) {
-		return instant(ctx, e, q, p.String(), at)
-	}
 }
 
 // instant runs an instant query. A scalar becomes a vector of one sample without labels.
