@@ -5,7 +5,9 @@ package column
 type Marks struct {
 	seen  Bitmap // one bit a word of lanes
 	words []uint32
-	old   []Word
+	ok    []uint64 // what the bitmap's words were
+	old   []Word   // empty where light
+	light bool
 }
 
 // Word is 64 lanes of a column.
@@ -13,6 +15,17 @@ type Word struct {
 	V  [WordLanes]float64
 	OK uint64
 }
+
+// Lighten says, with true, that nobody asks for Old, which is most of what marks occupy. It is for times without marks.
+func (m *Marks) Lighten(light bool) {
+	m.light = light
+	if light {
+		m.old = nil
+	}
+}
+
+// Light reports whether there is no Old.
+func (m *Marks) Light() bool { return m.light }
 
 // Add marks word w whose content is (or was, where the caller has overwritten it, given as) old. It reports whether the
 // word was not marked before; the content of before the first mark is what counts.
@@ -23,6 +36,10 @@ func (m *Marks) Add(w uint32, v []float64, ok uint64) bool {
 	}
 	m.seen.Set(w)
 	m.words = append(m.words, w)
+	m.ok = append(m.ok, ok)
+	if m.light {
+		return true
+	}
 	if len(m.old) < cap(m.old) {
 		m.old = m.old[:len(m.old)+1]
 	} else {
@@ -42,8 +59,14 @@ func (m *Marks) Touch(w uint32) bool { return m.Add(w, nil, 0) }
 // Words returns the marked words in the order in which they were marked.
 func (m *Marks) Words() []uint32 { return m.words }
 
-// Old returns what stood in the i-th marked word.
+// Old returns what stood in the i-th marked word. There is none where m is light.
 func (m *Marks) Old(i int) *Word { return &m.old[i] }
+
+// OldOK returns which lanes of the i-th marked word had a value.
+func (m *Marks) OldOK(i int) uint64 { return m.ok[i] }
+
+// Bytes returns what the marks occupy.
+func (m *Marks) Bytes() int { return 8*(cap(m.seen)+cap(m.ok)) + 4*cap(m.words) + 520*cap(m.old) }
 
 // Has reports whether word w is marked.
 func (m *Marks) Has(w uint32) bool { return int(w/WordLanes) < len(m.seen) && m.seen.Has(w) }
@@ -56,5 +79,5 @@ func (m *Marks) Clear() {
 	for _, w := range m.words {
 		m.seen.Unset(w)
 	}
-	m.words, m.old = m.words[:0], m.old[:0]
+	m.words, m.ok, m.old = m.words[:0], m.ok[:0], m.old[:0]
 }

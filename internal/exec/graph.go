@@ -244,11 +244,35 @@ func (c *Core) build(n *plan.Node) *unit {
 		s.leaves = append(s.leaves, u)
 		u.sources = append(u.sources, s)
 	}
-	if out := u.op.out(); !n.Scalar && !out.unique && n.Op != plan.Instant {
+	if u.mayCollide() {
 		u.unique = newUniqueness()
 	}
 	c.units[n.Key] = u
 	return u
+}
+
+// mayCollide reports whether two elements of u may have equal labels without anybody below having looked. Who passes
+// elements of one input on as they are, or some of them, has nothing to look for.
+func (u *unit) mayCollide() bool {
+	out := u.op.out()
+	if u.node.Scalar || out.unique || u.node.Op == plan.Instant {
+		return false
+	}
+	for _, in := range u.in {
+		below := in.op.out()
+		if in.node.Scalar || below.lanes != out.lanes {
+			continue
+		}
+		switch u.node.Op {
+		case plan.Sort, plan.Set, plan.Aggregate:
+			return false
+		case plan.Arithmetic:
+			return below.named && (u.node.Binary.Bool || !u.node.Binary.Op.Comparison())
+		case plan.Map:
+			return below.named
+		}
+	}
+	return true
 }
 
 // source returns the selector of sel, counted.
@@ -343,6 +367,13 @@ func (c *Core) spreadStreaming() {
 			u.at, u.evaluated = never, false // It may have missed marks: the next evaluation is a full one.
 		}
 		u.streaming = streams[u]
+	}
+	for _, u := range c.units {
+		followed := false
+		for _, above := range u.uses {
+			followed = followed || above.streaming
+		}
+		u.op.out().marks.Lighten(!followed)
 	}
 }
 

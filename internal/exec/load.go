@@ -97,8 +97,11 @@ func selectsOf(roots []*root) map[string]*plan.Select {
 
 // fill brings the samples that windows need. It takes the lock a few series at a time.
 func (c *Core) fill(ctx context.Context, selects map[string]*plan.Select, q storage.Queryable, now, maxt int64) error {
+	c.mu.Lock()
+	slack := c.env.slack
+	c.mu.Unlock()
 	for _, sel := range selects {
-		mint := now - max(sel.Range, 0) - max(sel.Offset, 0) - c.env.lookback - c.env.slack
+		mint := now - max(sel.Range, 0) - max(sel.Offset, 0) - c.env.lookback - slack
 		if err := c.fillSelect(ctx, sel, q, mint, maxt); err != nil {
 			return err
 		}

@@ -44,6 +44,7 @@ func (u *unit) bytes() int {
 	if b, ok := u.op.(interface{ bytes() int }); ok {
 		n = b.bytes()
 	}
+	n += u.op.out().marks.Bytes()
 	if u.unique != nil {
 		n += u.unique.bytes()
 	}

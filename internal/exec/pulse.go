@@ -75,7 +75,9 @@ func (c *Core) update(u *unit, now int64) {
 	}
 	if !u.broken {
 		u.update(now, c.pulses)
-		u.retouch(c.pulses - 1)
+		if len(u.uses) > 0 {
+			u.retouch(c.pulses - 1)
+		}
 	}
 	out := u.op.out()
 	if u.broken || out.marks.Any() || out.changed {
@@ -136,13 +138,12 @@ func compare(out *output) (presence, values bool) {
 		return true, true // a scalar
 	}
 	for i, w := range out.marks.Words() {
-		old := out.marks.Old(i)
-		ok := out.column.OK[w]
-		if old.OK != ok {
-			presence, values = true, true
-			return presence, values
+		was, ok := out.marks.OldOK(i), out.column.OK[w]
+		if was != ok {
+			return true, true
 		}
-		if !values && !equalWord(old, out.column.V[w*column.WordLanes:], ok) {
+		// What is not kept is taken to have changed: operators mark nothing else.
+		if !values && (out.marks.Light() || !equalWord(out.marks.Old(i), out.column.V[w*column.WordLanes:], ok)) {
 			values = true
 		}
 	}
@@ -165,5 +166,6 @@ func (c *Core) settleAgenda() {
 	for _, s := range c.sources {
 		s.fed = s.selector.Fed()
 		s.selector.Marks().Clear()
+		s.selector.Marks().Lighten(true) // Nobody asks what a selector's words were.
 	}
 }

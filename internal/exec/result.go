@@ -18,8 +18,9 @@ import (
 // result makes elements of a root's column. Labels are made once a lane, when it first has a value.
 type result struct {
 	cursor column.Cursor
-	labels []labels.Labels
-	known  column.Bitmap
+	// pages are the labels by word of lanes, nil where none are known: usually few of a rule's lanes ever have a value.
+	pages []*[column.WordLanes]labels.Labels
+	known column.Bitmap
 }
 
 // appendResult appends the root's elements to buf.
@@ -51,24 +52,27 @@ func (r *result) follow(out *output) {
 	}
 	n := out.lanes.Len()
 	r.known = r.known.Grow(n)
-	if len(r.labels) > 0 {
-		r.labels = column.GrowSlice(r.labels, n)
-	}
+	r.pages = column.GrowSlice(r.pages, column.Words(n))
 	out.lanes.Follow(&r.cursor, func(lane uint32, _ bool) {
 		if r.known.Has(lane) {
 			r.known.Unset(lane)
-			r.labels[lane] = labels.EmptyLabels()
+			r.pages[lane/column.WordLanes][lane%column.WordLanes] = labels.EmptyLabels()
 		}
 	})
 }
 
 func (r *result) of(out *output, lane uint32) labels.Labels {
+	page := r.pages[lane/column.WordLanes]
+	if page == nil {
+		page = new([column.WordLanes]labels.Labels)
+		r.pages[lane/column.WordLanes] = page
+	}
+	at := &page[lane%column.WordLanes]
 	if !r.known.Has(lane) {
-		r.labels = column.GrowSlice(r.labels, out.lanes.Len())
-		r.labels[lane] = out.labels(lane)
+		*at = out.labels(lane)
 		r.known.Set(lane)
 	}
-	return r.labels[lane]
+	return *at
 }
 
 // order sorts the elements where the root's operation is about order.

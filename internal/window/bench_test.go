@@ -34,7 +34,8 @@ func benchSamples(from, n int) []Sample {
 		k := from + i
 		all[i] = Sample{
 			Ref: uint64(k + 1), V: float64(k),
-			Labels: labels.FromStrings("__name__", fmt.Sprintf("metric_%d", k%10), "instance", fmt.Sprint("host-", k/10), "job", "node"),
+			Labels: labels.FromStrings(
+				"__name__", fmt.Sprintf("metric_%d", k%10), "instance", fmt.Sprint("host-", k/10), "job", "node"),
 		}
 	}
 	return all
@@ -120,7 +121,8 @@ func BenchmarkChurn(b *testing.B) {
 func BenchmarkSelect(b *testing.B) {
 	s, all := benchStore(100_000)
 	scrape(s, all, benchStart)
-	sel := selectOf(60_000, 0, matcher(labels.MatchEqual, "__name__", "metric_3"), matcher(labels.MatchRegexp, "instance", "host-.*1"))
+	sel := selectOf(60_000, 0,
+		matcher(labels.MatchEqual, "__name__", "metric_3"), matcher(labels.MatchRegexp, "instance", "host-.*1"))
 	for b.Loop() {
 		s.Release(s.Select(sel), sel)
 	}

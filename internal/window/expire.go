@@ -1,7 +1,6 @@
 package window
 
 import (
-	"container/heap"
 	"math"
 	"slices"
 )
@@ -19,31 +18,6 @@ const (
 	sweepInterval = 30 * 60 * 1000
 )
 
-// event is a series' next event, within foresight.
-type event struct {
-	at int64
-	id ID
-}
-
-// agenda has events, earliest first. Series may stand there more than once, and some are outdated: who takes one looks
-// at the series again.
-type agenda []event
-
-func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].at < a[j].at }
-func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-
-// Push implements heap.Interface.
-func (a *agenda) Push(e any) { *a = append(*a, e.(event)) }
-
-// Pop implements heap.Interface.
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	e := (*a)[last]
-	*a = (*a)[:last]
-	return e
-}
-
 // Expire does what falls due up to now: it marks the words of series that go out of sight of a user, or of samples that
 // come into it because they were early, and evicts the series that are out of sight of all users at any time not more
 // than Slack ago.
@@ -51,7 +25,7 @@ func (s *Store) Expire(now int64) {
 	s.now = max(s.now, now)
 	s.wheel.Advance(plus(s.now, foresight), s.fired)
 	for len(s.soon) > 0 && s.soon[0].at <= s.now {
-		e := heap.Pop(&s.soon).(event)
+		e := s.soon.pop()
 		if s.series[e.id].flags&flagLive != 0 {
 			s.lapse(e.id, e.at)
 		}
@@ -71,11 +45,11 @@ func (s *Store) NextExpiry() int64 {
 		if e.at > s.now {
 			// Samples may have come since.
 			if s.series[e.id].flags&flagLive == 0 {
-				heap.Pop(&s.soon)
+				s.soon.pop()
 				continue
 			}
 			if next, _ := s.next(e.id); next != e.at {
-				heap.Pop(&s.soon)
+				s.soon.pop()
 				s.arm(e.id)
 				continue
 			}
@@ -112,7 +86,7 @@ func (s *Store) arm(id ID) {
 		r.flags |= flagLapsed
 	}
 	if at <= s.wheel.Now() {
-		heap.Push(&s.soon, event{at, id})
+		s.soon.push(event{at, id})
 		return
 	}
 	s.wheel.Schedule(uint32(id), at)

@@ -97,7 +97,8 @@ func (s *Store) SetComplete(now int64) {
 		x.pending = false
 		x.completeReach, x.completeKeep = x.reach, x.keep
 		// What was known before stays true; the lower one says more.
-		if c := plus(now, -plus(x.reach, s.opts.Slack)); max(c, x.evictedNow) < x.bound() {
+		slack := min(x.pendingSlack, s.opts.Slack)
+		if c := plus(now, -plus(x.reach, slack)); max(c, x.evictedNow) < x.bound() {
 			x.complete, x.evicted = c, x.evictedNow
 		}
 		x.version++

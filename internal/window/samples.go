@@ -165,11 +165,16 @@ func (s *Store) drop(id ID, k uint32) {
 	s.stats.Samples -= int64(k)
 }
 
-// settle lets go of the samples that the floor says nothing of, after it was lowered from where nothing was known.
+// settle lets go of the samples up to the floor, between which others may be missing, after it was lowered from where
+// nothing was known, or raised.
 func (s *Store) settle(id ID) {
 	r := &s.series[id]
 	ts, _ := s.Samples(id)
-	k, _ := slices.BinarySearch(ts, plus(s.Floor(id), 1))
+	floor := r.lost
+	if r.unknown != math.MaxInt64 {
+		floor = max(floor, r.unknown)
+	}
+	k, _ := slices.BinarySearch(ts, plus(floor, 1))
 	if k == 0 {
 		return
 	}

@@ -15,7 +15,7 @@ func (s *Store) Select(sel *plan.Select) *Selector {
 	x := s.selectors.byKey[sel.Key]
 	if x == nil {
 		x = s.selectors.add(sel)
-		x.store = s
+		x.store, x.pendingSlack = s, s.opts.Slack
 		s.adopt(x)
 		s.refs.forget()
 	}
@@ -26,7 +26,7 @@ func (s *Store) Select(sel *plan.Select) *Selector {
 		s.eachOf(x, func(id ID) { s.series[id].flags &^= flagLoses })
 	}
 	if !x.pending && (x.reach > x.completeReach || x.keep > x.completeKeep) {
-		x.pending, x.evictedNow = true, math.MinInt64
+		x.pending, x.evictedNow, x.pendingSlack = true, math.MinInt64, s.opts.Slack
 	}
 	if changed {
 		s.eachOf(x, s.arm)

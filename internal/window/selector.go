@@ -45,6 +45,7 @@ type Selector struct {
 	// completeKeep are what reach and keep have been at least since the last round.
 	pending                     bool
 	evictedNow                  int64
+	pendingSlack                int64 // Slack when it began
 	completeReach, completeKeep int64
 }
 

@@ -46,14 +46,13 @@ func (s *Store) Stats() Stats {
 		perHash   = 28 // a map's entry of 16 bytes, at the usual load
 		perTwin   = 14
 		perMore   = 72
-		perWord   = 4 + 520
 	)
 	st.Bytes = st.BufferBytes + st.LabelBytes + s.refs.bytes() + int64(s.wheel.Bytes()) +
 		perSeries*int64(cap(s.series)) + 4*int64(cap(s.free)) + perLink*int64(cap(s.links.all)) +
 		perEvent*int64(cap(s.soon)) + perHash*int64(len(s.byHash)) + perTwin*int64(len(s.twins)) +
 		perMore*int64(len(s.more)) + perHash*int64(len(s.hists)) + sampleBytes*int64(cap(s.scratchT))
 	for _, x := range s.selectors.all {
-		st.Bytes += int64(x.lanes.Bytes()) + 4*int64(cap(x.ids)) + perWord*int64(cap(x.marks.Words()))
+		st.Bytes += int64(x.lanes.Bytes()) + 4*int64(cap(x.ids)) + int64(x.marks.Bytes())
 	}
 	return st
 }

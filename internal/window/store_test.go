@@ -82,7 +82,7 @@ func (w *world) checkFloors() {
 		}
 		require.Equal(w.t, markers, s.Markers(id))
 		for _, p := range one.samples {
-			require.False(w.t, p.fed && p.t > floor && !kept[p.t], "%s: the sample of %d is missing, floor %d, now %d", one.ls, p.t, floor, w.now)
+			require.False(w.t, p.fed && p.t > floor && !kept[p.t], "%s: the sample of %d is missing, floor %d", one.ls, p.t, floor)
 		}
 		if len(ts) > 0 {
 			require.Equal(w.t, ts[len(ts)-1], lastT[id])

@@ -56,8 +56,7 @@ type use struct {
 	x    *Selector
 	only *truth // the one series that can match, if the selector was made for it
 	// seen is what was visible at the last pulse, where offset is not positive and it is an instant selector.
-	seen   point
-	filled bool
+	seen point
 }
 
 func selectOf(rng, offset int64, ms ...*labels.Matcher) *plan.Select {
