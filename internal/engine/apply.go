@@ -16,7 +16,8 @@ import (
 // Apply makes cfg the configuration. On an error nothing changed. Readers see either the groups of before or all the new
 // ones; it returns when the new ones are in place.
 //
-// A group with the same file, name, interval, limit, offset and rules goes on undisturbed. Any other group of the same
+// A group with the same file, name, interval, limit, offset and rules goes on undisturbed, also when it is to be strict
+// from now on or no longer. Any other group of the same
 // file and name is stopped, once the rule it is at is done, and its successor takes over: alerts, staleness and health
 // go with the rule of the same ID wherever it now stands, and otherwise, as in Prometheus, with the rule of the same
 // name and labels. A rule of the same ID in another group takes its alerts along, too. Equal rules are matched in order.
@@ -96,8 +97,9 @@ type reload struct {
 }
 
 type keptGroup struct {
-	group *Group
-	def   *rule.Group
+	group      *Group
+	def        *rule.Group
+	evaluation Evaluation
 }
 
 // orphan is a rule that its group no longer has.
@@ -125,11 +127,12 @@ func (e *Engine) newReload(cfg Config) *reload {
 		old := e.runners[key] // Only written under applying, too.
 		interval := intervalOf(def, cfg)
 		if old != nil && old.group.equals(def, interval) {
-			r.kept = append(r.kept, keptGroup{old.group, def})
+			r.kept = append(r.kept, keptGroup{old.group, def, cfg.evaluation(def.File, def.Name)})
 			r.next[key] = old
 			continue
 		}
-		g := newGroup(e.opts, e.metrics, r.env, interval, def)
+		g := newGroup(e.opts, e.metrics, r.env, cfg, def)
+		g.follow(e.streamer)
 		if restore {
 			g.AwaitRestore()
 		}
@@ -181,6 +184,9 @@ func (e *Engine) adopt(r *reload) {
 		for i, rl := range k.def.Rules {
 			k.group.rules[i].ref.Store(rl)
 		}
+		k.group.mu.Lock()
+		k.group.evaluation = k.evaluation
+		k.group.mu.Unlock()
 	}
 	e.runners = r.next
 	e.mu.Unlock()
@@ -189,6 +195,7 @@ func (e *Engine) adopt(r *reload) {
 // settle starts the new groups and clears up after those that are gone.
 func (e *Engine) settle(r *reload) {
 	e.metrics.setTiers(r.tiers)
+	e.streamer.seatAll(r.groups())
 	now := time.Now()
 	for _, old := range r.removed {
 		e.metrics.forget(old.group.key)
@@ -216,7 +223,7 @@ func (e *Engine) retire(g *Group, at time.Time) {
 	g.turn.Lock()
 	defer g.turn.Unlock()
 	for _, rs := range g.rules {
-		g.orphaned = rs.seen.appendTo(g.orphaned)
+		g.orphaned = rs.recorded.appendTo(g.orphaned)
 	}
 	g.sweep(g.context(e.evalCtx), at.Add(-g.offset(g.env.Load())))
 }
@@ -239,6 +246,16 @@ func (r *reload) endOrphans() {
 			return verdict{}
 		})
 	}
+}
+
+// groups returns the groups of the new configuration in the order of their keys.
+func (r *reload) groups() []*Group {
+	all := make([]*Group, 0, len(r.next))
+	for _, run := range r.next {
+		all = append(all, run.group)
+	}
+	slices.SortFunc(all, func(a, b *Group) int { return cmp.Compare(a.key, b.key) })
+	return all
 }
 
 // firing returns the labels of all firing alerts of the new configuration.

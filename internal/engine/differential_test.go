@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,22 +20,23 @@ import (
 )
 
 // Two worlds get the same samples, rules, reloads and restarts. In one Prometheus's rule manager runs, in the other our
-// engine: every series that rules record must be equal at every moment, staleness markers included, and everything that
+// engine, which may hear of every sample and is strict: every series that rules record must be equal at every moment, staleness markers included, and everything that
 // is sent, but for alerts of rules that are gone.
 func TestEngineIsPrometheus(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	if again, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
-		seed = again
-	}
-	t.Logf("seed %d; SEED plays it again", seed)
+	seed := seedOf(t)
 	series, sent := 0, 0
 	for i := range uint64(6) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			// A window for late samples must not open the past to rules.
 			late := func(o *tsdb.Options) { o.OutOfOrderTimeWindow = int64(i%2) * time.Hour.Milliseconds() }
 			p := pair{ours: newWorld(t, late), theirs: newWorld(t, late), random: rand.New(rand.NewPCG(seed, i))}
-			synctest.Test(t, func(t *testing.T) { p.play(t) })
+			synctest.Test(t, func(t *testing.T) {
+				if i%3 == 0 {
+					p.follower = newFollower(p.ours)
+				}
+				p.play(t)
+			})
 			if t.Failed() {
 				t.Logf("seed %d, script %d", seed, i)
 			}
@@ -55,8 +54,10 @@ type pair struct {
 
 	engine  *engine.Engine
 	manager *rules.Manager
-	loader  *textLoader
-	offset  time.Duration
+	// follower tells our engine, all of whose groups are strict, of every sample; nil where it has none.
+	follower *follower
+	loader   *textLoader
+	offset   time.Duration
 	// values are the present inputs; a series that is missing goes stale by lookback.
 	values map[string]float64
 	// began is when the present engine did, applied when it last got rules.
@@ -101,6 +102,9 @@ func (p *pair) begin(t *testing.T) {
 	p.offset = time.Duration(p.random.IntN(2)) * 3 * time.Second
 	o := p.ours.options()
 	o.ResendDelay, o.ForGracePeriod, o.OutageTolerance = 40*time.Second, 25*time.Second, 4*time.Minute
+	if p.follower != nil {
+		o.Stream, o.Eval, o.Appendable = p.follower, p.follower.eval, feeding{p.ours.db, p.follower}
+	}
 	p.engine = engine.New(o)
 	p.manager = rules.NewManager(&rules.ManagerOptions{
 		ExternalURL: site(t), QueryFunc: rules.EngineQueryFunc(p.theirs.promql, p.theirs.db), NotifyFunc: rules.SendAlerts(p.theirs, site(t).String()),
@@ -122,7 +126,8 @@ func (p *pair) end() {
 
 func (p *pair) apply(t *testing.T) {
 	cfg := engine.Config{
-		Interval: 20 * time.Second, QueryOffset: p.offset, ExternalLabels: labels.FromStrings("site", "one"), ExternalURL: site(t),
+		Evaluation: func(string, string) engine.Evaluation { return engine.Evaluation{Strict: true} },
+		Interval:   20 * time.Second, QueryOffset: p.offset, ExternalLabels: labels.FromStrings("site", "one"), ExternalURL: site(t),
 	}
 	for file, text := range p.loader.files {
 		cfg.Groups = append(cfg.Groups, ruleGroups(t, file, text)...)
@@ -190,6 +195,9 @@ func (p *pair) feed(t *testing.T) {
 		}
 	}
 	p.ours.write(t, p.values)
+	if p.follower != nil {
+		p.follower.feedNow(t, p.values)
+	}
 	p.theirs.write(t, p.values)
 }
 

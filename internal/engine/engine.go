@@ -17,7 +17,7 @@ var ErrStopped = errors.New("the rule engine is stopped")
 // Engine evaluates the groups of the configuration that was applied last, each at its own times, between Start and
 // Stop. Its methods are safe for concurrent use.
 //
-// Lock order: applying, mu, then a group's.
+// Lock order: applying, mu, then a group's turn, the streamer's, a group's mu.
 type Engine struct {
 	opts    Options
 	metrics *metrics
@@ -26,6 +26,8 @@ type Engine struct {
 	// the former when evaluations take too long to end.
 	evalCtx, stopCtx       context.Context
 	cancelEvals, beginStop context.CancelFunc
+	// streamer is nil where arrivals are not followed.
+	streamer *streamer
 	// goroutines are all that the engine started.
 	goroutines sync.WaitGroup
 
@@ -47,6 +49,7 @@ func New(o Options) *Engine {
 	e.evalCtx, e.cancelEvals = context.WithCancel(tenant.NewContext(context.Background(), o.Tenant))
 	e.stopCtx, e.beginStop = context.WithCancel(context.Background())
 	e.metrics.setTiers(nil)
+	e.streamer = newStreamer(o, e.metrics)
 	return e
 }
 
@@ -59,6 +62,9 @@ func (e *Engine) Start() {
 		return
 	}
 	e.started = true
+	if e.streamer != nil {
+		e.goroutines.Go(func() { e.streamer.run(e.stopCtx.Done()) })
+	}
 	for _, r := range e.runners { // Only written under applying, too.
 		e.launch(r)
 	}

@@ -31,6 +31,9 @@ type Group struct {
 	limit       int
 	queryOffset *time.Duration // nil means the environment's
 	env         atomic.Pointer[environment]
+	// streamer and arrivals are nil where arrivals are not followed.
+	streamer *streamer
+	arrivals *arrivals
 
 	// turn is held by whoever evaluates, restores or hands over; it guards what only those use.
 	turn  sync.Mutex
@@ -39,10 +42,13 @@ type Group struct {
 	orphaned []labels.Labels
 	// awaitsRestore says that alerts of at least one rule still have to be looked up in history.
 	awaitsRestore bool
-	buffers       buffers
+	// ticks counts evaluations of the whole group, those of its predecessors included.
+	ticks   uint64
+	buffers buffers
 
-	// mu guards what Status reads: the three below and the published part of each rule.
+	// mu guards what Status reads: the four below and the published part of each rule.
 	mu             sync.Mutex
+	evaluation     Evaluation
 	lastEvaluation time.Time
 	lastTimestamp  time.Time
 	evaluationTime time.Duration
@@ -50,10 +56,13 @@ type Group struct {
 
 // buffers are reused from rule to rule and evaluation to evaluation.
 type buffers struct {
-	inputs  []alert.Input
-	samples []alert.Sample
-	vector  promql.Vector
-	changes []alert.Transition
+	result   promql.Vector
+	inputs   []alert.Input
+	samples  []alert.Sample
+	vector   promql.Vector
+	changes  []alert.Transition
+	expander expander
+	builder  *labels.Builder
 }
 
 // environment is what the configuration says to all groups. It is immutable.
@@ -82,11 +91,24 @@ type ruleState struct {
 	logger *slog.Logger
 
 	// Guarded by the group's turn.
-	spare           *alert.Set // what the next evaluation writes to
-	seen, spareSeen seriesSet  // the series that the last recorded evaluation returned, and room for the next
-	restored        bool       // ALERTS and ALERTS_FOR_STATE are recorded only after history was asked
-	panicked        bool       // the stack was logged
-	reported        string     // the last error that was logged
+	spare      *alert.Set // what the next evaluation writes to
+	recorded   recorded
+	derivation derivation // alert or recorded labels by the result's
+	restored   bool       // ALERTS and ALERTS_FOR_STATE are recorded only after history was asked
+	panicked   bool       // the stack was logged
+	reported   string     // the last error that was logged
+	clock      ruleClock
+	watched    bool      // a deadline may be on the wheel
+	missed     bool      // there was no ready result for the last evaluation on arrival
+	rest       time.Time // before which it is not evaluated on arrival
+
+	// Of the rule, and so never changed.
+	labelTemplates, annotationTemplates bool
+
+	// Set by the streamer: the rule's place where it is evaluated on other occasions than ticks, and what all rules with
+	// the same expression share where one follows arrivals.
+	seat   atomic.Pointer[seat]
+	source atomic.Pointer[source]
 
 	// ref is the rule. It changes only for one with the same ID, at a reload that moved it within its file.
 	ref atomic.Pointer[rule.Rule]
@@ -97,13 +119,14 @@ type ruleState struct {
 	lastError      string
 	lastEvaluation time.Time
 	evaluationTime time.Duration
+	ticksOnly      string
 }
 
 // NewGroup returns a group that is evaluated by whoever calls Eval. Its alerting rules count as restored: they record
 // ALERTS and ALERTS_FOR_STATE from the first evaluation on. Call AwaitRestore first where history is to be asked.
 func NewGroup(o Options, cfg Config, g *rule.Group) *Group {
 	o = o.withDefaults()
-	return newGroup(o, newMetrics(o.Registerer, o.Logger), newEnvironment(cfg), intervalOf(g, cfg), g)
+	return newGroup(o, newMetrics(o.Registerer, o.Logger), newEnvironment(cfg), cfg, g)
 }
 
 // intervalOf returns the interval at which g is evaluated under cfg.
@@ -117,8 +140,8 @@ func intervalOf(g *rule.Group, cfg Config) time.Duration {
 	return DefaultInterval
 }
 
-func newGroup(o Options, m *metrics, env *environment, interval time.Duration, def *rule.Group) *Group {
-	key := groupKey(def.File, def.Name)
+func newGroup(o Options, m *metrics, env *environment, cfg Config, def *rule.Group) *Group {
+	key, interval := groupKey(def.File, def.Name), intervalOf(def, cfg)
 	g := &Group{
 		opts:        o,
 		logger:      o.Logger.With("file", def.File, "group", def.Name),
@@ -129,7 +152,9 @@ func newGroup(o Options, m *metrics, env *environment, interval time.Duration, d
 		interval:    interval,
 		limit:       def.Limit,
 		queryOffset: def.QueryOffset,
+		evaluation:  cfg.evaluation(def.File, def.Name),
 	}
+	g.buffers.builder = labels.NewBuilder(labels.EmptyLabels())
 	g.env.Store(env)
 	g.metrics.interval.Set(interval.Seconds())
 	g.metrics.rules.Set(float64(len(def.Rules)))
@@ -140,6 +165,9 @@ func newGroup(o Options, m *metrics, env *environment, interval time.Duration, d
 			alerts:   &alert.Set{},
 			spare:    &alert.Set{},
 			health:   HealthUnknown,
+
+			labelTemplates:      r.Kind == rule.Alerting && hasTemplate(r.Labels),
+			annotationTemplates: hasTemplate(r.Annotations),
 		}
 		rs.ref.Store(r)
 		g.rules = append(g.rules, rs)
@@ -164,18 +192,18 @@ func (g *Group) offset(env *environment) time.Duration {
 }
 
 // Eval evaluates all rules in order, as of ts. What fails, fails for its rule only and shows in Status.
-func (g *Group) Eval(ctx context.Context, ts time.Time) { g.eval(ctx, ts, nil) }
+func (g *Group) Eval(ctx context.Context, ts time.Time) { g.eval(g.context(ctx), ts, nil) }
 
-// eval is Eval that ends between two rules when stop is closed.
+// eval is Eval that ends between two rules when stop is closed. ctx is what context returned.
 func (g *Group) eval(ctx context.Context, ts time.Time, stop <-chan struct{}) {
 	g.turn.Lock()
 	defer g.turn.Unlock()
 	g.metrics.iterations.Inc()
 	start := time.Now()
-	ctx = g.context(ctx)
 	env := g.env.Load()
 	samples, complete := g.evalRules(ctx, env, ts, stop)
 	if complete {
+		g.ticks++
 		g.metrics.lastSamples.Set(float64(samples))
 		g.sweep(ctx, ts.Add(-g.offset(env)))
 	}
@@ -203,7 +231,7 @@ func (g *Group) evalRules(ctx context.Context, env *environment, ts time.Time, s
 			return samples, false
 		default:
 		}
-		samples += g.evalRule(ctx, env, rs, ts)
+		samples += g.evalRule(ctx, env, rs, moment{ts: rs.clock.tick(ts, g.interval)})
 	}
 	return samples, true
 }
@@ -235,6 +263,7 @@ func (g *Group) Status() GroupStatus {
 		Interval:       g.interval,
 		Limit:          g.limit,
 		QueryOffset:    g.offset(g.env.Load()),
+		Evaluation:     g.evaluation,
 		LastEvaluation: g.lastEvaluation,
 		LastTimestamp:  g.lastTimestamp,
 		EvaluationTime: g.evaluationTime,
@@ -249,6 +278,7 @@ func (g *Group) Status() GroupStatus {
 			EvaluationTime: rs.evaluationTime,
 			State:          rs.alerts.State(),
 			Alerts:         rs.alerts.AppendActive(nil),
+			TicksOnly:      rs.ticksOnly,
 		})
 	}
 	return status

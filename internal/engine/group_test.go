@@ -29,10 +29,10 @@ var epoch = time.Unix(1_700_000_000, 0).UTC()
 // answers is an EvalFunc that knows expressions by their text: a vector, an error, or any other value to panic with.
 type answers map[string]any
 
-func (a answers) eval(_ context.Context, p *plan.Plan, _ time.Time) (promql.Vector, error) {
+func (a answers) eval(_ context.Context, p *plan.Plan, _ time.Time, buf promql.Vector) (promql.Vector, error) {
 	switch v := a[p.String()].(type) {
 	case promql.Vector:
-		return append(promql.Vector(nil), v...), nil
+		return append(buf, v...), nil
 	case error:
 		return nil, v
 	case nil:
@@ -137,9 +137,9 @@ func TestRecordedBeforeToldBeforeSent(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()
 	o.Tenant = "somebody"
-	o.Eval = func(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error) {
+	o.Eval = func(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error) {
 		require.Equal(t, tenant.ID("somebody"), tenant.FromContext(ctx))
-		return answers{"a": instances("2", "1")}.eval(ctx, p, at)
+		return answers{"a": instances("2", "1")}.eval(ctx, p, at, buf)
 	}
 	var order []string
 	o.OnTransition = func(ctx context.Context, tr alert.Transition) {
@@ -197,7 +197,7 @@ func TestRefusedSamplesAreCounted(t *testing.T) {
 	o := w.options()
 	o.Registerer = reg
 	value := 1.0
-	o.Eval = func(context.Context, *plan.Plan, time.Time) (promql.Vector, error) {
+	o.Eval = func(context.Context, *plan.Plan, time.Time, promql.Vector) (promql.Vector, error) {
 		value++
 		return promql.Vector{{Metric: labels.FromStrings("i", "1"), F: value}}, nil
 	}

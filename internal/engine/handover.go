@@ -41,6 +41,7 @@ func (g *Group) inherit(old *Group) (unmatched []newcomer, orphans []orphan) {
 	g.lastEvaluation, g.lastTimestamp, g.evaluationTime = old.lastEvaluation, old.lastTimestamp, old.evaluationTime
 	old.mu.Unlock()
 	g.orphaned = append(g.orphaned, old.orphaned...)
+	g.ticks = old.ticks
 
 	partners := matchRules(g.rules, old.rules)
 	taken := make(map[*ruleState]bool, len(partners))
@@ -51,13 +52,13 @@ func (g *Group) inherit(old *Group) (unmatched []newcomer, orphans []orphan) {
 			continue
 		}
 		taken[from] = true
-		rs.seen = from.seen
+		rs.recorded = from.recorded
 		g.takeAlerts(rs, from)
 	}
 	for _, rs := range old.rules {
 		if !taken[rs] {
 			orphans = append(orphans, orphan{old, rs})
-			g.orphaned = rs.seen.appendTo(g.orphaned)
+			g.orphaned = rs.recorded.appendTo(g.orphaned)
 		}
 	}
 	return unmatched, orphans
@@ -69,6 +70,7 @@ func (g *Group) takeAlerts(to, from *ruleState) {
 		to.health, to.lastError, to.reported, to.panicked = from.health, from.lastError, from.reported, from.panicked
 		to.lastEvaluation, to.evaluationTime = from.lastEvaluation, from.evaluationTime
 	}
+	to.clock = from.clock
 	if to.rule().Kind != rule.Alerting || from.rule().Kind != rule.Alerting {
 		return
 	}

@@ -7,7 +7,9 @@ import (
 	"maps"
 	"math"
 	"net/url"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +37,16 @@ import (
 var compiler = plan.NewCompiler(plan.Options{})
 
 func nopLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// seedOf returns the seed of a random test: the environment's SEED, or another one each time.
+func seedOf(t testing.TB) uint64 {
+	seed := uint64(time.Now().UnixNano())
+	if again, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
+		seed = again
+	}
+	t.Logf("seed %d; SEED plays it again", seed)
+	return seed
+}
 
 // parseGroups reads text in Prometheus's format with Prometheus's own reader.
 func parseGroups(t testing.TB, text string) *rulefmt.RuleGroups {
@@ -98,8 +110,9 @@ func newWorld(t testing.TB, storage ...teststorage.Option) *world {
 	return &world{db: teststorage.New(t, storage...), promql: e}
 }
 
-func (w *world) eval(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error) {
-	return rules.EngineQueryFunc(w.promql, w.db)(ctx, p.String(), at)
+func (w *world) eval(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error) {
+	v, err := rules.EngineQueryFunc(w.promql, w.db)(ctx, p.String(), at)
+	return append(buf, v...), err
 }
 
 func (w *world) options() engine.Options {

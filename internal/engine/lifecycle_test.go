@@ -29,7 +29,7 @@ func TestSlowEvaluationsNeverOverlap(t *testing.T) {
 	)
 	inBench(t, func(o *engine.Options) {
 		o.Registerer = reg
-		o.Eval = func(_ context.Context, _ *plan.Plan, at time.Time) (promql.Vector, error) {
+		o.Eval = func(_ context.Context, _ *plan.Plan, at time.Time, _ promql.Vector) (promql.Vector, error) {
 			mu.Lock()
 			running++
 			if running > 1 {
@@ -77,7 +77,7 @@ func TestStopIsBounded(t *testing.T) {
 	hanging := make(chan struct{}, 1)
 	e := engine.New(engine.Options{
 		StopTimeout: 30 * time.Millisecond,
-		Eval: func(ctx context.Context, _ *plan.Plan, _ time.Time) (promql.Vector, error) {
+		Eval: func(ctx context.Context, _ *plan.Plan, _ time.Time, _ promql.Vector) (promql.Vector, error) {
 			hanging <- struct{}{}
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -111,7 +111,7 @@ func TestStopIsBounded(t *testing.T) {
 func TestStopFinishesTheRuleInFlight(t *testing.T) {
 	var done []string
 	inBench(t, func(o *engine.Options) {
-		o.Eval = func(ctx context.Context, p *plan.Plan, _ time.Time) (promql.Vector, error) {
+		o.Eval = func(ctx context.Context, p *plan.Plan, _ time.Time, _ promql.Vector) (promql.Vector, error) {
 			time.Sleep(5 * time.Second)
 			done = append(done, p.String())
 			return nil, ctx.Err()
@@ -145,7 +145,8 @@ func TestMetricsFollowTheGroups(t *testing.T) {
 		require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP tocsin_rules Rules by the tier that they run on; 0 is the general engine.
 # TYPE tocsin_rules gauge
-tocsin_rules{tier="0"} 3
+tocsin_rules{tier="0"} 0
+tocsin_rules{tier="1"} 3
 `), "tocsin_rules"))
 		require.Equal(t, 2, count("prometheus_rule_group_rules"))
 		b.apply(t, "- {name: h, rules: [{record: a:r, expr: a}]}")

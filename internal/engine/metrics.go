@@ -44,15 +44,10 @@ func groupKey(file, name string) string { return file + ";" + name }
 
 func newMetrics(reg prometheus.Registerer, logger *slog.Logger) *metrics {
 	r := registrar{reg: reg, logger: logger}
-	quantiles := map[float64]float64{0.5: 0.05, 0.9: 0.01, 0.99: 0.001}
 	return &metrics{
-		evalSeconds: register(r, prometheus.NewSummary(prometheus.SummaryOpts{
-			Name: "prometheus_rule_evaluation_duration_seconds", Help: "How long one rule took to evaluate.", Objectives: quantiles,
-		})),
-		evalHistogram: register(r, histogram("prometheus_rule_evaluation_duration_histogram_seconds", "How long one rule took to evaluate.")),
-		groupSeconds: register(r, prometheus.NewSummary(prometheus.SummaryOpts{
-			Name: "prometheus_rule_group_duration_seconds", Help: "How long one group took to evaluate.", Objectives: quantiles,
-		})),
+		evalSeconds:       register(r, newDurations("prometheus_rule_evaluation_duration_seconds", "How long one rule took to evaluate.")),
+		evalHistogram:     register(r, histogram("prometheus_rule_evaluation_duration_histogram_seconds", "How long one rule took to evaluate.")),
+		groupSeconds:      register(r, newDurations("prometheus_rule_group_duration_seconds", "How long one group took to evaluate.")),
 		groupHistogram:    register(r, histogram("prometheus_rule_group_duration_histogram_seconds", "How long one group took to evaluate.")),
 		iterationsMissed:  r.counter("prometheus_rule_group_iterations_missed_total", "Evaluations of a group that were skipped because the one before took too long.", groupLabel),
 		iterations:        r.counter("prometheus_rule_group_iterations_total", "Scheduled evaluations of a group, done or missed.", groupLabel),

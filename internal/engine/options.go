@@ -18,11 +18,12 @@ import (
 	"github.com/tocsin/tocsin/internal/tenant"
 )
 
-// EvalFunc runs p as an instant query at the given time and returns its result; a scalar comes back as one sample
-// without labels. The context carries the tenant. The result belongs to the caller, who may change it.
+// EvalFunc runs p as an instant query at the given time and appends its result to buf, which the caller owns and uses
+// again; a scalar comes back as one sample without labels. The context carries the tenant. The labels of the result are
+// shared: they must not be changed in place.
 //
 // It is called from several goroutines at a time. A panic inside it harms only the rule that was being evaluated.
-type EvalFunc func(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error)
+type EvalFunc func(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error)
 
 // Defaults of Options and Config.
 const (
@@ -45,6 +46,9 @@ type Options struct {
 
 	// Eval runs expressions. Required.
 	Eval EvalFunc
+	// Stream tells of arrivals; nil means that groups are evaluated at their ticks only. Groups that no Engine owns
+	// ignore it.
+	Stream Stream
 	// Compiler compiles the expressions that templates query; without one the template function `query` fails.
 	Compiler *plan.Compiler
 	// Appendable takes recorded series, ALERTS and ALERTS_FOR_STATE; nil records nothing.
@@ -112,6 +116,8 @@ type Config struct {
 	Interval time.Duration
 	// QueryOffset of groups that name none.
 	QueryOffset time.Duration
+	// Evaluation says when the rules of a group are evaluated; nil is the zero Evaluation for all.
+	Evaluation func(file, group string) Evaluation
 	// ExternalLabels are what templates see as $externalLabels. They are not added to alerts here.
 	ExternalLabels labels.Labels
 	// ExternalURL leads people to this process; templates see it and generator URLs start with it. Nil means none.

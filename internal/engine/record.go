@@ -20,8 +20,10 @@ func appendOptions() storage.AppendV2Options { return storage.AppendV2Options{Re
 
 func staleMarker() float64 { return math.Float64frombits(value.StaleNaN) }
 
-// recording is one commit to history: the result of one rule.
+// recording is one commit to history: the result of one rule. It opens no transaction before there is something to write.
 type recording struct {
+	ctx     context.Context
+	into    storage.AppendableV2
 	app     storage.AppenderV2
 	logger  *slog.Logger
 	metrics *groupMetrics
@@ -32,50 +34,61 @@ type recording struct {
 }
 
 // record appends vector, whose timestamps count for nothing, as what the rule returned at the given time, marks the
-// series stale that it returned before and not now, and commits. refused says that single samples were not taken,
-// failed that none were.
-func (g *Group) record(ctx context.Context, rs *ruleState, vector promql.Vector, at time.Time) (refused, failed error) {
-	if g.opts.Appendable == nil {
+// series stale that it returned before and not now, and commits. With changesOnly, samples that say what the series'
+// last one says are left out. refused says that single samples were not taken, failed that none were.
+func (g *Group) record(ctx context.Context, rs *ruleState, vector promql.Vector, at time.Time, changesOnly bool) (refused, failed error) {
+	known := &rs.recorded
+	if g.opts.Appendable == nil || len(vector) == 0 && known.idle() {
 		return nil, nil
 	}
-	r := recording{
-		app:     g.opts.Appendable.AppenderV2(ctx),
-		logger:  rs.logger,
-		metrics: g.metrics,
-		at:      timestamp.FromTime(at),
-	}
+	r := recording{ctx: ctx, into: g.opts.Appendable, logger: rs.logger, metrics: g.metrics, at: timestamp.FromTime(at)}
 	committed := false
 	defer func() {
-		if !committed { // A panic is on its way up.
+		if committed {
+			return
+		}
+		known.doubt()
+		if r.app != nil { // A panic is on its way up.
 			_ = r.app.Rollback()
 		}
 	}()
-	returned := &rs.spareSeen
-	returned.reset()
+	known.begin()
 	for i := range vector {
-		if r.append(&vector[i]) {
-			returned.add(vector[i].Metric)
+		s := &vector[i]
+		place := known.place(s.Metric)
+		if changesOnly && s.H == nil && known.has(place, s.F) || r.append(s, known, place) {
+			known.mark(place)
 		}
 	}
 	r.warn()
-	for i := range rs.seen.list {
-		m := &rs.seen.list[i]
-		if !returned.has(m.hash, m.labels) {
-			r.markStale(m.labels)
-		}
+	for place := known.gone(0); place >= 0; place = known.gone(place + 1) {
+		r.markStale(known.reference(place), known.series[place].labels)
 	}
 	committed = true // Commit rolls back by itself when it fails.
-	if err := r.app.Commit(); err != nil {
-		return r.refused, fmt.Errorf("recording the result: %w", err)
+	if r.app != nil {
+		if err := r.app.Commit(); err != nil {
+			known.doubt()
+			return r.refused, fmt.Errorf("recording the result: %w", err)
+		}
 	}
-	rs.seen, rs.spareSeen = rs.spareSeen, rs.seen
+	known.keep()
 	return r.refused, nil
 }
 
-// append reports whether history took the sample.
-func (r *recording) append(s *promql.Sample) bool {
-	_, err := r.app.Append(0, s.Metric, 0, r.at, s.F, nil, s.H, appendOptions())
+// appender returns the transaction, which it opens when it is the first to ask.
+func (r *recording) appender() storage.AppenderV2 {
+	if r.app == nil {
+		r.app = r.into.AppenderV2(r.ctx)
+	}
+	return r.app
+}
+
+// append reports whether history took the sample for the series at the given place.
+func (r *recording) append(s *promql.Sample, known *recorded, place int) bool {
+	series := &known.series[place]
+	ref, err := r.appender().Append(known.reference(place), s.Metric, 0, r.at, s.F, nil, s.H, appendOptions())
 	if err == nil {
+		series.ref, series.value, series.plain = ref, s.F, s.H == nil
 		return true
 	}
 	r.refused = err
@@ -90,8 +103,8 @@ func (r *recording) append(s *promql.Sample) bool {
 }
 
 // markStale ends a series. That it has a later sample already is no trouble: another rule returns it now.
-func (r *recording) markStale(ls labels.Labels) {
-	_, err := r.app.Append(0, ls, 0, r.at, staleMarker(), nil, nil, appendOptions())
+func (r *recording) markStale(ref storage.SeriesRef, ls labels.Labels) {
+	_, err := r.appender().Append(ref, ls, 0, r.at, staleMarker(), nil, nil, appendOptions())
 	if err != nil && discardReason(err) == discardOther {
 		r.logger.Warn("Adding a stale marker failed", "series", ls.String(), "err", err)
 	}
@@ -115,11 +128,11 @@ func (g *Group) markStale(ctx context.Context, series []labels.Labels, at time.T
 	if len(series) == 0 || g.opts.Appendable == nil {
 		return nil
 	}
-	r := recording{app: g.opts.Appendable.AppenderV2(ctx), logger: g.logger, at: timestamp.FromTime(at)}
+	r := recording{ctx: ctx, into: g.opts.Appendable, logger: g.logger, at: timestamp.FromTime(at)}
 	for _, ls := range series {
-		r.markStale(ls)
+		r.markStale(0, ls)
 	}
-	if err := r.app.Commit(); err != nil {
+	if err := r.appender().Commit(); err != nil {
 		return fmt.Errorf("marking %d series of the previous configuration stale: %w", len(series), err)
 	}
 	return nil

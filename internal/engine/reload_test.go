@@ -34,10 +34,10 @@ func (b *bench) answer(expr string, with any) {
 	b.known[expr] = with
 }
 
-func (b *bench) eval(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error) {
+func (b *bench) eval(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.known.eval(ctx, p, at)
+	return b.known.eval(ctx, p, at, buf)
 }
 
 func inBench(t *testing.T, tune func(*engine.Options), play func(t *testing.T, b *bench)) {
@@ -186,9 +186,9 @@ func TestUnchangedGroupsSeeTheNewEnvironment(t *testing.T) {
 	var asked time.Time
 	inBench(t, func(o *engine.Options) {
 		inner := o.Eval
-		o.Eval = func(ctx context.Context, p *plan.Plan, at time.Time) (promql.Vector, error) {
+		o.Eval = func(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error) {
 			asked = at
-			return inner(ctx, p, at)
+			return inner(ctx, p, at, buf)
 		}
 	}, func(t *testing.T, b *bench) {
 		b.answer("a", instances("1"))

@@ -46,6 +46,7 @@ func (g *Group) Restore(ctx context.Context, now time.Time) {
 	}
 	for _, rs := range g.rules {
 		rs.restored = true
+		g.watchDeadline(rs)
 	}
 	g.awaitsRestore = false
 	g.metrics.lastRestore.Set(time.Since(start).Seconds())

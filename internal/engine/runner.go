@@ -37,9 +37,11 @@ func (r *runner) wait() {
 	}
 }
 
-// run evaluates the group in the goroutine of the caller until r is stopped. An evaluation that takes longer than the
-// interval delays the next one; the slots in between are counted as missed.
+// run evaluates the group in the goroutine of the caller until r is stopped: at its slots and, in between, those of its
+// rules that arrivals wake. An evaluation that takes longer than the interval delays the next one; the slots in between
+// are counted as missed.
 func (r *runner) run(ctx context.Context) {
+	ctx = r.group.context(ctx)
 	schedule := r.group.Schedule()
 	due := schedule.First(time.Now())
 	timer := time.NewTimer(0)
@@ -53,6 +55,8 @@ func (r *runner) run(ctx context.Context) {
 			case <-r.stopCtx.Done():
 				return
 			case <-timer.C:
+			case <-r.group.arrivals.woken():
+				r.group.evalArrivals(ctx, due, r.stopCtx.Done())
 			}
 			continue
 		}
@@ -65,6 +69,7 @@ func (r *runner) run(ctx context.Context) {
 		if evaluations++; evaluations == 2 && r.stopCtx.Err() == nil && r.group.isAwaitingRestore() {
 			r.group.Restore(ctx, time.Now())
 		}
+		r.group.evalArrivals(ctx, due, r.stopCtx.Done()) // Those that had to let the slot pass.
 	}
 }
 

@@ -2,7 +2,7 @@ package engine
 
 import "github.com/prometheus/prometheus/model/labels"
 
-// seriesSet is a set of label sets that keeps its memory when it is emptied. The zero value is empty.
+// seriesSet is a set of label sets. The zero value is empty.
 type seriesSet struct {
 	list []member
 	// heads leads from a hash to a position in list, whose next leads to another of the same hash.
@@ -40,19 +40,4 @@ func (s *seriesSet) add(ls labels.Labels) {
 	}
 	s.heads[hash] = len(s.list)
 	s.list = append(s.list, member{labels: ls, hash: hash, next: next})
-}
-
-// reset empties s.
-func (s *seriesSet) reset() {
-	clear(s.list)
-	s.list = s.list[:0]
-	clear(s.heads)
-}
-
-// appendTo appends the members to dst in the order in which they came.
-func (s *seriesSet) appendTo(dst []labels.Labels) []labels.Labels {
-	for i := range s.list {
-		dst = append(dst, s.list[i].labels)
-	}
-	return dst
 }

@@ -22,7 +22,9 @@ type GroupStatus struct {
 	Limit int
 	// QueryOffset that evaluations use, the configuration's default included.
 	QueryOffset time.Duration
-	// LastEvaluation is when the last evaluation began, by the clock; zero before the first.
+	// Evaluation says when the rules are evaluated, defaults included.
+	Evaluation Evaluation
+	// LastEvaluation is when the last tick's evaluation began, by the clock; zero before the first.
 	LastEvaluation time.Time
 	// LastTimestamp is the slot that it evaluated.
 	LastTimestamp time.Time
@@ -47,4 +49,6 @@ type RuleStatus struct {
 	State alert.State
 	// Alerts that are pending or firing, in the order in which they were first seen.
 	Alerts []alert.Alert
+	// TicksOnly says why the rule does not follow arrivals; empty where it does, and where nobody tells of them.
+	TicksOnly string
 }

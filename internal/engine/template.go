@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/prometheus/template"
 
 	"github.com/tocsin/tocsin/internal/alert"
-	"github.com/tocsin/tocsin/internal/rule"
 )
 
 // templatePrelude defines the variables that templates of alerting rules may use. It stands before every template, so
@@ -28,8 +27,10 @@ var errNoCompiler = errors.New("this build evaluates rules without a compiler fo
 type expander struct {
 	group *Group
 	env   *environment
-	rule  *rule.Rule
+	state *ruleState
 	at    time.Time
+	// tick says that all annotations are made anew; otherwise those of firing alerts stay.
+	tick bool
 
 	// Of the present sample: made when the first template needs it.
 	sample promql.Sample
@@ -40,29 +41,66 @@ type expander struct {
 	failures int
 }
 
-// inputs appends one alert for each sample to dst.
-func (x *expander) inputs(ctx context.Context, dst []alert.Input, vector promql.Vector) []alert.Input {
-	lb := labels.NewBuilder(labels.EmptyLabels())
+// expand makes alerts of the samples, in the group's buffer.
+func (g *Group) expand(ctx context.Context, env *environment, rs *ruleState, vector promql.Vector, m moment) {
+	if len(vector) == 0 {
+		return
+	}
+	x := &g.buffers.expander
+	*x = expander{group: g, env: env, state: rs, at: m.ts, tick: m.isTick()}
+	rs.derivation.begin()
 	for _, s := range vector {
 		x.sample, x.data = s, nil
-		lb.Reset(s.Metric)
-		lb.Del(model.MetricNameLabel)
-		x.rule.Labels.Range(func(l labels.Label) { lb.Set(l.Name, x.expand(ctx, l.Value)) })
-		lb.Set(labels.AlertName, x.rule.Name)
-		dst = append(dst, alert.Input{Labels: lb.Labels(), Annotations: x.annotations(ctx), Value: s.F})
+		ls := x.labels(ctx)
+		g.buffers.inputs = append(g.buffers.inputs, alert.Input{Labels: ls, Annotations: x.annotations(ctx, ls), Value: s.F})
 	}
-	return dst
+	if x.failed != nil {
+		rs.logger.Warn("Expanding alert templates failed", "line", rs.rule().Line, "failures", x.failures, "err", x.failed)
+	}
+	*x = expander{}
 }
 
-func (x *expander) annotations(ctx context.Context) labels.Labels {
-	constant := true
-	x.rule.Annotations.Range(func(l labels.Label) { constant = constant && !alert.IsTemplate(l.Value) })
-	if constant {
-		return x.rule.Annotations
+// labels returns the labels of the alert that the present sample makes.
+func (x *expander) labels(ctx context.Context) labels.Labels {
+	remember := !x.state.labelTemplates
+	if remember {
+		if to, ok := x.state.derivation.of(x.sample.Metric); ok {
+			return to
+		}
 	}
-	sb := labels.NewScratchBuilder(x.rule.Annotations.Len())
-	x.rule.Annotations.Range(func(l labels.Label) { sb.Add(l.Name, x.expand(ctx, l.Value)) })
+	r, lb := x.state.rule(), x.group.buffers.builder
+	lb.Reset(x.sample.Metric)
+	lb.Del(model.MetricNameLabel)
+	r.Labels.Range(func(l labels.Label) { lb.Set(l.Name, x.expand(ctx, l.Value)) })
+	lb.Set(labels.AlertName, r.Name)
+	to := lb.Labels()
+	if remember {
+		x.state.derivation.set(x.sample.Metric, to)
+	}
+	return to
+}
+
+// annotations returns those of the alert with the given labels that the present sample makes.
+func (x *expander) annotations(ctx context.Context, of labels.Labels) labels.Labels {
+	r := x.state.rule()
+	if !x.state.annotationTemplates {
+		return r.Annotations
+	}
+	if !x.tick {
+		if known, ok := x.state.alerts.Firing(of); ok {
+			return known
+		}
+	}
+	sb := labels.NewScratchBuilder(r.Annotations.Len())
+	r.Annotations.Range(func(l labels.Label) { sb.Add(l.Name, x.expand(ctx, l.Value)) })
 	return sb.Labels()
+}
+
+// hasTemplate reports whether a value has to be expanded.
+func hasTemplate(ls labels.Labels) bool {
+	found := false
+	ls.Range(func(l labels.Label) { found = found || alert.IsTemplate(l.Value) })
+	return found
 }
 
 // expand returns what text becomes for the present sample. Where that fails, the text says so: an alert with a broken
@@ -74,7 +112,7 @@ func (x *expander) expand(ctx context.Context, text string) string {
 	if x.data == nil {
 		x.data = template.AlertTemplateData(x.sample.Metric.Map(), x.env.externalLabels, x.env.externalURLText, x.sample)
 	}
-	expanded, err := template.NewTemplateExpander(ctx, templatePrelude+text, "__alert_"+x.rule.Name, x.data,
+	expanded, err := template.NewTemplateExpander(ctx, templatePrelude+text, "__alert_"+x.state.rule().Name, x.data,
 		model.Time(timestamp.FromTime(x.at)), x.query, x.env.externalURL, nil).Expand()
 	if err != nil {
 		x.failures++
@@ -95,5 +133,7 @@ func (x *expander) query(ctx context.Context, text string, at time.Time) (promql
 	if err != nil {
 		return nil, err
 	}
-	return x.group.opts.Eval(ctx, p, at)
+	v, err := x.group.opts.Eval(ctx, p, at, nil)
+	x.group.streamer.evaluatedElsewhere(p, at)
+	return v, err
 }
