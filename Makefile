@@ -1,9 +1,11 @@
 # Every target runs from a fresh clone with only Go installed; what needs more says so and skips loudly.
 GO       ?= go
 FUZZTIME ?= 60s
+BENCHTIME ?= 60s
+BENCHRULES ?= $(wildcard internal/rule/builtin/*.yml internal/ruletest/testdata/rules.yml)
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race lint fuzz e2e ci clean
+.PHONY: build test race lint fuzz e2e bench ci clean
 
 build: ## the static binary, ./tocsin
 	$(GO) build -trimpath -o tocsin ./cmd/tocsin
@@ -28,6 +30,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 e2e: ## the built binary against real clients; those that are not installed are skipped loudly
 	$(GO) test -count=1 ./internal/e2e/...
+
+bench: build ## every measurement on this machine, into BENCHMARKS.md; latency for BENCHTIME at each background
+	./tocsin bench report --duration $(BENCHTIME) $(BENCHRULES)
 
 ci: ; bash .ci/run
 

@@ -21,6 +21,7 @@ import (
 	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/config"
 	"github.com/tocsin/tocsin/internal/engine"
+	"github.com/tocsin/tocsin/internal/exec"
 	"github.com/tocsin/tocsin/internal/history"
 	"github.com/tocsin/tocsin/internal/ingest/host"
 	"github.com/tocsin/tocsin/internal/ingest/otlp"
@@ -46,6 +47,7 @@ type house struct {
 	server   *Server
 	external *url.URL
 
+	compiled   *exec.Core
 	store      *history.Store
 	rules      *rule.Set
 	engine     *engine.Engine
@@ -74,7 +76,7 @@ func (s *Server) openHouse(id tenant.ID, cfg *config.Config, external *url.URL) 
 		return nil, fmt.Errorf("metrics of service discovery: %w", err)
 	}
 	for _, open := range []func(string, *config.Config, prometheus.Registerer) error{
-		h.openHistory, h.openRules, h.openNotify, h.openEngine, h.openIngest, h.openScrape,
+		h.openCompiled, h.openHistory, h.openRules, h.openNotify, h.openEngine, h.openIngest, h.openScrape,
 	} {
 		if err := open(dir, cfg, reg); err != nil {
 			return nil, errors.Join(err, h.stop(func(string) {}))
@@ -127,6 +129,7 @@ func (h *house) openHistory(dir string, cfg *config.Config, reg prometheus.Regis
 		LookbackDelta:        time.Duration(t.Query.LookbackDelta),
 		SubqueryStep:         time.Duration(cfg.Prometheus.GlobalConfig.EvaluationInterval),
 		ScrapeManager:        h,
+		OnCommit:             (&arrivals{compiled: h.compiled}).commit,
 		RemoteFlushDeadline:  h.server.budget().notifications(),
 	})
 	return err
@@ -204,7 +207,8 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 		Tenant:          h.id,
 		Logger:          h.logger.With("part", "engine"),
 		Registerer:      reg,
-		Eval:            h.store.Eval, // the seam: tier 0 today
+		Eval:            h.evaluate,
+		Stream:          h.compiled,
 		Compiler:        h.server.compiler,
 		Appendable:      h.store,
 		Queryable:       h.store,

@@ -136,18 +136,35 @@ func withInnerJobs(c *config.Config) *promconfig.Config {
 // and the last good versions of the broken ones run all the same.
 func (h *house) loadRules(cfg *config.Config) error {
 	result := h.rules.Load(cfg.Prometheus.RuleFiles, builtinRules(cfg))
+	groups := h.rules.Groups()
 	g := cfg.Prometheus.GlobalConfig
+	if err := h.loadPlans(groups, time.Duration(g.RuleQueryOffset)); err != nil {
+		// Whatever is wrong with what is stored, rules are evaluated, if slower, over it.
+		h.logger.Error("Rules run on the upstream engine until the next reload", "err", err)
+	}
 	err := h.engine.Apply(engine.Config{
-		Groups:         h.rules.Groups(),
+		Groups:         groups,
 		Interval:       time.Duration(g.EvaluationInterval),
 		QueryOffset:    time.Duration(g.RuleQueryOffset),
 		ExternalLabels: g.ExternalLabels,
 		ExternalURL:    h.external,
+		Evaluation:     evaluationOf(cfg.Tocsin.Rules),
 	})
 	if err != nil {
 		err = fmt.Errorf("rules: %w", err)
 	}
 	return errors.Join(result.Err(), err)
+}
+
+// evaluationOf says when the rules of a group are evaluated.
+func evaluationOf(r config.Rules) func(file, group string) engine.Evaluation {
+	return func(file, group string) engine.Evaluation {
+		strict, settle := r.EvaluationOf(file, group)
+		if settle == 0 {
+			settle = -1 // The engine's zero means the default.
+		}
+		return engine.Evaluation{Strict: strict, Settle: settle}
+	}
 }
 
 // instanceName is what the instance label of this process's and this host's own metrics says.

@@ -21,6 +21,8 @@ func (h *house) view() *web.Tenant {
 		Alertmanager:  h.notifier.Handler(),
 		Ingested:      h.ingested,
 		Deliveries:    h.deliveries.Recent,
+		Fallbacks:     h.compiled.Fallbacks,
+		Measure:       h.measure,
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -107,15 +108,33 @@ func verdict(ok bool) string {
 type checkRulesCmd struct {
 	Files        []string `arg:"" name:"file" help:"Rule files to check."`
 	Experimental bool     `help:"Allow PromQL's experimental functions."`
+	Explain      bool     `help:"Show how each rule runs: its tier, and its plan or why it has none."`
+	Trees        bool     `help:"With --explain --json: the plans as well."`
 	JSON         bool     `name:"json" help:"Print as JSON."`
 }
 
 func (c *checkRulesCmd) Help() string {
-	return `For each simple rule, the PromQL that it became is shown. Exit code 1 when a file has errors.`
+	return `For each simple rule, the PromQL that it became is shown. Exit code 1 when a file has errors.
+
+With --explain, a rule on tier 1 is shown as what is computed for it, one operation a line with its inputs below it. Every
+operation has a number; "shared by 7" says that 7 of the rules in the given files use it, and that it is computed once for
+all of them. A rule on tier 0 runs on Prometheus's own engine, for the reason shown. That is no error.`
+}
+
+// Validate refuses what would be ignored.
+func (c *checkRulesCmd) Validate() error {
+	if c.Trees && !(c.Explain && c.JSON) {
+		return errors.New("--trees is for --explain --json")
+	}
+	return nil
 }
 
 func (c *checkRulesCmd) Run(s streams) error {
-	report := rule.Check(c.Files, plan.NewCompiler(plan.Options{ExperimentalFunctions: c.Experimental}))
+	compiler := plan.NewCompiler(plan.Options{ExperimentalFunctions: c.Experimental})
+	report := rule.Check(c.Files, compiler)
+	if c.Explain {
+		return c.explain(s, report, compiler)
+	}
 	if c.JSON {
 		if err := printJSON(s, report); err != nil {
 			return err
@@ -129,6 +148,23 @@ func (c *checkRulesCmd) Run(s streams) error {
 		return errReported
 	}
 	return nil
+}
+
+func (c *checkRulesCmd) explain(s streams, report rule.Report, compiler *plan.Compiler) error {
+	e := explain(&report, compiler)
+	if c.JSON && c.Trees {
+		e.addPlans()
+	}
+	var err error
+	if c.JSON {
+		err = printJSON(s, e)
+	} else {
+		err = e.print(s.out)
+	}
+	if err == nil && !report.OK() {
+		return errReported
+	}
+	return err
 }
 
 func printRulesReport(w io.Writer, f rule.FileReport) {

@@ -31,6 +31,7 @@ type cli struct {
 	Test       testCmd       `cmd:"" help:"Run rule unit tests in promtool's format."`
 	Query      queryCmd      `cmd:"" help:"Ask a running tocsin (or Prometheus) a PromQL question."`
 	Drill      drillCmd      `cmd:"" help:"Ring the bell on purpose: one breach through the front door, timed to its delivery."`
+	Bench      benchCmd      `cmd:"" help:"Measure tocsin on this machine: evaluation on every tier, latency to the webhook."`
 	Reference  referenceCmd  `cmd:"" help:"Print every setting of the configuration file with its default."`
 	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
 	Version    versionCmd    `cmd:"" help:"Say which tocsin this is."`

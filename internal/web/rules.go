@@ -28,6 +28,8 @@ type tierFields struct {
 	// Tier is how the expression runs, TierReason why no faster.
 	Tier       int    `json:"tier"`
 	TierReason string `json:"tierReason,omitempty"`
+	// TierFallbacks counts the evaluations that were left to tier 0 all the same, by reason.
+	TierFallbacks map[string]uint64 `json:"tierFallbacks,omitempty"`
 }
 
 type alertingRule struct {
@@ -62,6 +64,7 @@ func (t *Tenant) serveRules(c *plan.Compiler) http.HandlerFunc {
 			badData(w, err)
 			return
 		}
+		q.fallbacks = t.Fallbacks
 		found, err := q.page(t.groups())
 		if err != nil {
 			badData(w, err)
@@ -80,6 +83,8 @@ type rulesQuery struct {
 	// limit is how many groups a page has, zero for all; token names the group that the page starts with.
 	limit int
 	token string
+	// fallbacks is Tenant.Fallbacks.
+	fallbacks func(*plan.Plan) map[string]uint64
 }
 
 func parseRulesQuery(c *plan.Compiler, r *http.Request) (rulesQuery, error) {
@@ -181,7 +186,7 @@ func (q rulesQuery) group(g engine.GroupStatus) *v1.RuleGroup {
 		case r.Rule.Kind == rule.Alerting && q.alerting:
 			out.Rules = append(out.Rules, q.alertingRule(r))
 		case r.Rule.Kind == rule.Recording && q.recording:
-			out.Rules = append(out.Rules, apiRecordingRule(r))
+			out.Rules = append(out.Rules, q.recordingRule(r))
 		}
 	}
 	return out
@@ -208,11 +213,11 @@ func (q rulesQuery) alertingRule(r engine.RuleStatus) alertingRule {
 			LastEvaluation: r.LastEvaluation,
 			Type:           string(rule.Alerting),
 		},
-		tierFields: tierOf(r),
+		tierFields: tierOf(r, q.fallbacks),
 	}
 }
 
-func apiRecordingRule(r engine.RuleStatus) recordingRule {
+func (q rulesQuery) recordingRule(r engine.RuleStatus) recordingRule {
 	return recordingRule{
 		RecordingRule: v1.RecordingRule{
 			Name:           r.Rule.Name,
@@ -224,7 +229,7 @@ func apiRecordingRule(r engine.RuleStatus) recordingRule {
 			LastEvaluation: r.LastEvaluation,
 			Type:           string(rule.Recording),
 		},
-		tierFields: tierOf(r),
+		tierFields: tierOf(r, q.fallbacks),
 	}
 }
 
@@ -281,9 +286,26 @@ func ruleHealth(r engine.RuleStatus) rules.RuleHealth {
 	return rules.RuleHealth(r.Health)
 }
 
-func tierOf(r engine.RuleStatus) tierFields {
+// tierOf says how r runs; fallbacks may be nil.
+func tierOf(r engine.RuleStatus, fallbacks func(*plan.Plan) map[string]uint64) tierFields {
 	tier, reason := r.Rule.Plan.Tier()
-	return tierFields{Tier: int(tier), TierReason: reason}
+	out := tierFields{Tier: int(tier), TierReason: reason}
+	if fallbacks != nil {
+		out.TierFallbacks = fallbacks(r.Rule.Plan)
+	}
+	return out
+}
+
+// fallbackWords says for people what TierFallbacks says.
+func fallbackWords(fallbacks map[string]uint64) string {
+	var words []string
+	for _, reason := range sortedKeys(fallbacks) {
+		words = append(words, fmt.Sprintf("%d for %s", fallbacks[reason], strings.ReplaceAll(reason, "_", " ")))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "evaluations left to tier 0: " + strings.Join(words, ", ")
 }
 
 // groupToken is upstream's page token: the hex SHA-256 of "<file>;<group>".

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +21,7 @@ import (
 
 	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/engine"
+	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
 )
@@ -143,7 +142,7 @@ func TestRulesAndAlertsAreUpstreams(t *testing.T) {
 	upstream := http.StripPrefix("", s.upstreamAPI(tenant.Default, mine, groups))
 
 	second := groupToken(engine.GroupStatus{File: "a.yml", Name: "second"})
-	added := regexp.MustCompile(`,"tier":0,"tierReason":"[^"]*"`)
+	added := regexp.MustCompile(`,"tier":(1|0,"tierReason":"[^"]*")`)
 	for _, path := range []string{
 		"/api/v1/alerts", "/api/v1/rules", "/api/v1/rules?type=alert", "/api/v1/rules?type=RECORD", "/api/v1/rules?type=nonsense",
 		"/api/v1/rules?rule_name[]=Pending", "/api/v1/rules?rule_name[]=Pending&rule_name[]=job:up:sum", "/api/v1/rules?rule_name[]=none",
@@ -180,7 +179,16 @@ func request(t *testing.T, path string) *http.Request {
 
 func TestRulesCarryTheirTier(t *testing.T) {
 	s := newServer(t, func(_ *Options, m *Tenant) {
-		m.Groups = func() []engine.GroupStatus { return busyGroups(t, fixtureNow()) }
+		groups := busyGroups(t, fixtureNow())
+		slow := newRule(t, rule.Recording, "slow", `up @ 5`, labels.EmptyLabels(), labels.EmptyLabels())
+		groups[0].Rules = append(groups[0].Rules, evaluated(slow, fixtureNow()))
+		m.Groups = func() []engine.GroupStatus { return groups }
+		m.Fallbacks = func(p *plan.Plan) map[string]uint64 {
+			if p.String() == "up == 0" {
+				return map[string]uint64{"window": 3, "native_histogram": 1}
+			}
+			return nil
+		}
 	})
 	_, body := get(t, s, "/api/v1/rules")
 	var found struct {
@@ -188,31 +196,36 @@ func TestRulesCarryTheirTier(t *testing.T) {
 			Groups []struct {
 				Name  string
 				Rules []struct {
-					Name       string
-					Tier       *int
-					TierReason string
+					Name          string
+					Tier          *int
+					TierReason    string
+					TierFallbacks map[string]uint64
 				}
 			}
 		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(body), &found))
-	require.Len(t, found.Data.Groups, 3)
-	require.True(t, slices.IsSortedFunc(found.Data.Groups, func(a, b struct {
-		Name  string
-		Rules []struct {
-			Name       string
-			Tier       *int
-			TierReason string
-		}
-	}) int {
-		return cmp.Compare(a.Name, b.Name)
-	}), "api.yml, new.yml, node.yml")
+	var names []string
 	for _, g := range found.Data.Groups {
+		names = append(names, g.Name)
 		for _, r := range g.Rules {
 			require.NotNil(t, r.Tier, r.Name)
-			require.NotEmpty(t, r.TierReason, r.Name)
+			require.Equal(t, r.Name == "slow", *r.Tier == 0, r.Name)
+			require.Equal(t, *r.Tier == 0, r.TierReason != "", r.Name)
+			if r.Name == "InstanceDown" {
+				require.Equal(t, map[string]uint64{"window": 3, "native_histogram": 1}, r.TierFallbacks)
+			} else {
+				require.Nil(t, r.TierFallbacks, r.Name)
+			}
 		}
 	}
+	require.Equal(t, []string{"api", "fresh", "node"}, names)
+	require.Equal(t, 1, strings.Count(body, `"tierFallbacks"`))
+
+	_, page := get(t, s, "/")
+	require.Contains(t, page, `title="evaluations left to tier 0: 1 for native histogram, 3 for window"`)
+	require.Contains(t, page, `title="the @ modifier"`)
+	require.Equal(t, 1, strings.Count(page, "at times 0"))
 }
 
 // TestAlertsLeaveOutTheResolved: the engine may still hold what has resolved, and receivers were told; it is not active.

@@ -89,7 +89,7 @@ func (s *Server) statusView(m *mounted) statusView {
 		}
 	}
 	v.Alerts, v.MoreAlerts = alertViews(groups, now)
-	v.Groups, v.MoreRules = groupViews(groups, now)
+	v.Groups, v.MoreRules = m.tenant.groupViews(groups, now)
 	v.Pools, v.MoreTarget = poolViews(scrapeTargets(m.tenant.scrape()), now)
 	v.addIngest(m.ingestStatus(), now)
 	if v.Notifies {

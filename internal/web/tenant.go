@@ -11,6 +11,7 @@ import (
 	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/history"
 	"github.com/tocsin/tocsin/internal/notify"
+	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
 )
@@ -27,6 +28,10 @@ type Tenant struct {
 	Groups func() []engine.GroupStatus
 	// RuleFiles are the rule files and what is wrong with them.
 	RuleFiles func() []rule.FileStatus
+	// Fallbacks counts by reason the evaluations of a compiled rule that were left to tier 0; nil or empty where none was.
+	Fallbacks func(*plan.Plan) map[string]uint64
+	// Measure says what is known of a compiled rule's node at work, nil where nothing is. /api/v1/rules/explain shows it.
+	Measure func(*plan.Node) *plan.Measurement
 	// Config is the running configuration, for /api/v1/status/config and external labels.
 	Config func() promconfig.Config
 	// Scrape is the scrape manager behind /api/v1/targets; it may return nil while there is none.

@@ -79,9 +79,13 @@ type ruleView struct {
 	For, Error, Took string
 	Last             moment
 	Tier             int
-	TierReason       string
-	Alerts           int
-	Condition        string
+	// TierNote says why no faster, or that it was not always as fast; FellBack is the latter.
+	TierNote string
+	FellBack bool
+	// Explain is the address of its plan.
+	Explain   string
+	Alerts    int
+	Condition string
 }
 
 // alertViews returns the active alerts of all groups, firing before pending, the newest first within each.
@@ -138,7 +142,7 @@ func alertViewOf(a alert.Alert, r *rule.Rule, m clock) alertView {
 }
 
 // groupViews returns the groups, in order, up to maxRuleRows rules.
-func groupViews(groups []engine.GroupStatus, m clock) (shown []groupView, more int) {
+func (t *Tenant) groupViews(groups []engine.GroupStatus, m clock) (shown []groupView, more int) {
 	rows := 0
 	for _, g := range groups {
 		if rows+len(g.Rules) > maxRuleRows && rows > 0 {
@@ -146,17 +150,17 @@ func groupViews(groups []engine.GroupStatus, m clock) (shown []groupView, more i
 			continue
 		}
 		rows += len(g.Rules)
-		shown = append(shown, groupViewOf(g, m))
+		shown = append(shown, t.groupViewOf(g, m))
 	}
 	return shown, more
 }
 
-func groupViewOf(g engine.GroupStatus, m clock) groupView {
+func (t *Tenant) groupViewOf(g engine.GroupStatus, m clock) groupView {
 	v := groupView{
 		Name: g.Name, File: g.File, Interval: model.Duration(g.Interval).String(), Took: took(g.EvaluationTime), Last: m.moment(g.LastEvaluation),
 	}
 	for _, r := range g.Rules {
-		rv := ruleViewOf(r, m)
+		rv := t.ruleViewOf(g, r, m)
 		switch rv.State {
 		case alert.Firing.String():
 			v.Firing++
@@ -172,12 +176,18 @@ func groupViewOf(g engine.GroupStatus, m clock) groupView {
 	return v
 }
 
-func ruleViewOf(r engine.RuleStatus, m clock) ruleView {
-	tier, reason := r.Rule.Plan.Tier()
+func (t *Tenant) ruleViewOf(g engine.GroupStatus, r engine.RuleStatus, m clock) ruleView {
+	tier := tierOf(r, t.Fallbacks)
 	v := ruleView{
 		Name: r.Rule.Name, Expr: r.Rule.Plan.String(), Kind: string(r.Rule.Kind), Health: string(ruleHealth(r)),
 		Error: r.LastError, Took: took(r.EvaluationTime), Last: m.moment(r.LastEvaluation),
-		Tier: int(tier), TierReason: reason, Condition: r.Rule.Condition,
+		Tier: tier.Tier, TierNote: tier.TierReason, Condition: r.Rule.Condition,
+		Explain: "api/v1/rules/explain?" + url.Values{
+			"file": {g.File}, "group": {g.Name}, "rule": {r.Rule.Name}, "format": {"text"},
+		}.Encode(),
+	}
+	if words := fallbackWords(tier.TierFallbacks); words != "" {
+		v.TierNote, v.FellBack = words, true
 	}
 	if r.Rule.Kind == rule.Alerting {
 		v.State = ruleState(r)

@@ -1,0 +1,96 @@
+package tocsin
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+
+	"github.com/tocsin/tocsin/internal/config"
+	"github.com/tocsin/tocsin/internal/exec"
+	"github.com/tocsin/tocsin/internal/history"
+	"github.com/tocsin/tocsin/internal/plan"
+	"github.com/tocsin/tocsin/internal/rule"
+	"github.com/tocsin/tocsin/internal/window"
+)
+
+// openCompiled makes the compiled engine. It comes before history, which tells it of each commit.
+func (h *house) openCompiled(_ string, cfg *config.Config, reg prometheus.Registerer) error {
+	t := cfg.Tocsin
+	h.compiled = exec.New(exec.Options{
+		Lookback:   time.Duration(t.Query.LookbackDelta),
+		MaxBytes:   int64(t.Rules.Windows.MaxSize),
+		OutOfOrder: t.History.OutOfOrderTimeWindow > 0,
+		Range: func(ctx context.Context, text string, start, end time.Time, step time.Duration) (promql.Matrix, error) {
+			return h.store.Range(ctx, text, start, end, step)
+		},
+		SubqueryStep: func() time.Duration {
+			return time.Duration(h.server.running().Prometheus.GlobalConfig.EvaluationInterval)
+		},
+	})
+	reg.MustRegister(exec.NewCollector(h.compiled))
+	return nil
+}
+
+// arrivals hands what history commits to the compiled engine.
+type arrivals struct {
+	compiled *exec.Core
+	batches  sync.Pool // of *[]window.Sample
+}
+
+func (a *arrivals) commit(_ context.Context, batch []history.Sample) {
+	buf, _ := a.batches.Get().(*[]window.Sample)
+	if buf == nil {
+		buf = new([]window.Sample)
+	}
+	for i := range batch {
+		s := &batch[i]
+		*buf = append(*buf, window.Sample{
+			Ref: uint64(s.Ref), Labels: s.Labels, T: s.T, V: s.V, Histogram: s.H != nil || s.FH != nil,
+		})
+	}
+	a.compiled.Feed(*buf, time.Now().UnixMilli())
+	clear(*buf)
+	*buf = (*buf)[:0]
+	a.batches.Put(buf)
+}
+
+// evaluate runs a rule's plan: compiled, or on the upstream engine where the compiled engine leaves it to that.
+func (h *house) evaluate(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error) {
+	if p.Root() != nil {
+		v, err := h.compiled.Eval(ctx, p, at.UnixMilli(), buf)
+		if exec.AsBail(err) == nil {
+			return v, err
+		}
+	}
+	v, err := h.store.Eval(ctx, p, at)
+	return append(buf, v...), err
+}
+
+// loadPlans makes the groups' plans known to the compiled engine and fills the windows that they need.
+func (h *house) loadPlans(groups []*rule.Group, late time.Duration) error {
+	var plans []*plan.Plan
+	for _, g := range groups {
+		if g.QueryOffset != nil {
+			late = max(late, *g.QueryOffset)
+		}
+		for _, r := range g.Rules {
+			plans = append(plans, r.Plan)
+		}
+	}
+	h.compiled.SetLate(late)
+	return h.compiled.Load(context.Background(), plans, h.store, time.Now().UnixMilli())
+}
+
+// measure says what is known of a plan's node at work.
+func (h *house) measure(n *plan.Node) *plan.Measurement {
+	m, ok := h.compiled.Measure(n.Key)
+	if !ok {
+		return nil
+	}
+	return &plan.Measurement{
+		Lanes: m.Lanes, Valid: m.Valid, Evaluations: m.Evaluations, NsPerEval: m.NsPerEvaluation, Bytes: m.Bytes,
+	}
+}
