@@ -20,6 +20,7 @@ import (
 func (h *house) openCompiled(_ string, cfg *config.Config, reg prometheus.Registerer) error {
 	t := cfg.Tocsin
 	h.compiled = exec.New(exec.Options{
+		Logger:     h.logger.With("part", "compiled rules"),
 		Lookback:   time.Duration(t.Query.LookbackDelta),
 		MaxBytes:   int64(t.Rules.Windows.MaxSize),
 		OutOfOrder: t.History.OutOfOrderTimeWindow > 0,

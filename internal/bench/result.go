@@ -1,6 +1,12 @@
 package bench
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
+
+// unsharedSuffix ends the names of classes whose rules share nothing.
+const unsharedSuffix = "_unshared"
 
 // EvalResult is what one tier's evaluation of one class over so many series costs.
 type EvalResult struct {
@@ -73,11 +79,23 @@ type EvalReport struct {
 	Arrivals []ArrivalResult
 }
 
-// MarshalJSON writes {"results":[…]}: classes, then rule files by their names.
+// MarshalJSON writes {"results":[…]}, the five classes, and beside it, where there are any, "unshared", their variants
+// whose rules share nothing, and "files".
 func (r *EvalReport) MarshalJSON() ([]byte, error) {
-	all := append([]EvalResult{}, r.Results...)
-	for _, f := range r.Files {
-		all = append(all, f.EvalResult)
+	out := struct {
+		Results  []EvalResult `json:"results"`
+		Unshared []EvalResult `json:"unshared,omitempty"`
+		Files    []EvalResult `json:"files,omitempty"`
+	}{Results: []EvalResult{}}
+	for _, result := range r.Results {
+		if strings.HasSuffix(result.Class, unsharedSuffix) {
+			out.Unshared = append(out.Unshared, result)
+			continue
+		}
+		out.Results = append(out.Results, result)
 	}
-	return json.Marshal(map[string]any{"results": all})
+	for _, f := range r.Files {
+		out.Files = append(out.Files, f.EvalResult)
+	}
+	return json.Marshal(out)
 }

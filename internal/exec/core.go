@@ -8,6 +8,7 @@ package exec
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ type Options struct {
 	OutOfOrder bool
 	// Range evaluates the steps of subqueries; nil: rules with subqueries bail.
 	Range RangeFunc
+	// Logger is told of mistakes in the engine itself; nil discards.
+	Logger *slog.Logger
 	// SubqueryStep returns the resolution of subqueries that name none; nil: DefaultSubqueryStep.
 	SubqueryStep func() time.Duration
 }
@@ -61,6 +64,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.SubqueryStep == nil {
 		o.SubqueryStep = func() time.Duration { return DefaultSubqueryStep }

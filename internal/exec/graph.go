@@ -1,7 +1,10 @@
 package exec
 
 import (
+	"fmt"
+	"log/slog"
 	"math"
+	"runtime/debug"
 	"time"
 
 	"github.com/tocsin/tocsin/internal/column"
@@ -36,6 +39,8 @@ type unit struct {
 	// evaluated says that the column was computed at all, broken that the last attempt bailed.
 	evaluated, broken bool
 	queued            bool
+	panicked          bool
+	logger            *slog.Logger
 	// reachedIn is the last pulse that looked for roots above it, boundIn the last that bound it; fulledAfter is the
 	// pulse after which it was last evaluated in full.
 	reachedIn, boundIn, fulledAfter uint64
@@ -65,6 +70,24 @@ func (c *cost) add(d time.Duration) {
 	c.last = d
 }
 
+// guarded runs f and makes a panic in it a Bail: a mistake in one operator leaves the rules that need it to tier 0, and
+// nobody else. It is logged once an operator.
+func (u *unit) guarded(f func() error) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		err = &Bail{Reason: ReasonPanic, Detail: fmt.Sprint(p)}
+		if !u.panicked {
+			u.panicked = true
+			u.logger.Error("A mistake in the compiled engine; the rules concerned run on the upstream engine",
+				"expression", u.node.Key, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	return f()
+}
+
 func (u *unit) ready() bool { return u.evaluated && !u.broken }
 
 // known is a number that moves with every sample that could change u's value.
@@ -84,7 +107,7 @@ func (u *unit) full(at int64, pulses uint64) error {
 		return nil
 	}
 	start := time.Now()
-	err := u.op.full(at)
+	err := u.guarded(func() error { return u.op.full(at) })
 	out := u.op.out()
 	out.synced++
 	out.marks.Clear()
@@ -126,7 +149,7 @@ func (u *unit) bindDeep() {
 func (u *unit) update(now int64, pulse uint64) {
 	u.bind(pulse)
 	start := time.Now()
-	err := u.op.update(now)
+	err := u.guarded(func() error { return u.op.update(now) })
 	u.cost.add(time.Since(start))
 	u.at = never
 	if err == nil && u.unique != nil {
@@ -220,7 +243,7 @@ func (c *Core) build(n *plan.Node) *unit {
 		return u
 	}
 	c.serial++
-	u := &unit{node: n, id: c.serial, at: never}
+	u := &unit{node: n, id: c.serial, at: never, logger: c.opts.Logger}
 	in := make([]operator, len(n.In))
 	seen := map[*source]bool{}
 	for i, child := range n.In {

@@ -15,23 +15,6 @@ var (
 	errBroken    error = &Bail{Reason: ReasonBroken}
 )
 
-// markUnion calls visit once for each word that is marked in a or b.
-func markUnion(a, b *column.Marks, visit func(w uint32) error) error {
-	for _, w := range a.Words() {
-		if err := visit(w); err != nil {
-			return err
-		}
-	}
-	for _, w := range b.Words() {
-		if !a.Has(w) {
-			if err := visit(w); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // equalWord reports whether a word's content is what it was: the same lanes with the same values, NaN equal to NaN.
 func equalWord(old *column.Word, v []float64, ok uint64) bool {
 	if old.OK != ok {

@@ -96,6 +96,8 @@ const (
 	ReasonUnknown = "not_loaded"
 	// ReasonSubquery: the steps of a subquery could not be had.
 	ReasonSubquery = "subquery"
+	// ReasonPanic: a mistake of ours; the log has it.
+	ReasonPanic = "panic"
 	// ReasonBroken: the last arrival could not be followed; the next tick computes everything again.
 	ReasonBroken = "broken"
 )

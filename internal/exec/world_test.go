@@ -38,7 +38,6 @@ type world struct {
 	// compared and bailed count evaluations.
 	compared, bailed int
 	reasons          map[string]int
-	log              []string
 }
 
 // traffic is a series and how it goes on.
@@ -189,7 +188,7 @@ func (w *world) next(s *traffic) (float64, bool) {
 	case r.IntN(15) == 0:
 		return 0, false
 	case r.IntN(400) == 0:
-		return []float64{math.NaN(), math.Inf(1), math.Inf(-1), -0.0, 1e300}[r.IntN(5)], true
+		return []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 1e300}[r.IntN(5)], true
 	}
 	switch s.kind {
 	case 0:
@@ -355,8 +354,4 @@ func arrivalsOnly(p *plan.Plan) bool {
 		}
 	})
 	return only
-}
-
-func (w *world) report() string {
-	return fmt.Sprintf("%d compared, %d left to tier 0 %v", w.compared, w.bailed, w.reasons)
 }
