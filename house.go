@@ -46,6 +46,9 @@ type house struct {
 	logger   *slog.Logger
 	server   *Server
 	external *url.URL
+	// running ends with stop; what takes long, such as filling windows, ends with it.
+	running context.Context
+	leave   context.CancelFunc
 
 	compiled   *exec.Core
 	store      *history.Store
@@ -65,6 +68,7 @@ type house struct {
 // openHouse opens what the tenant keeps on disk and connects its rooms. Nothing runs yet.
 func (s *Server) openHouse(id tenant.ID, cfg *config.Config, external *url.URL) (*house, error) {
 	h := &house{id: id, logger: s.logger.With("tenant", string(id)), server: s, external: external, deliveries: &web.DeliveryLog{}}
+	h.running, h.leave = context.WithCancel(tenant.NewContext(context.Background(), id))
 	dir := filepath.Join(cfg.Tocsin.Data, "tenants", string(id))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)

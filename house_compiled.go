@@ -82,7 +82,7 @@ func (h *house) loadPlans(groups []*rule.Group, late time.Duration) error {
 		}
 	}
 	h.compiled.SetLate(late)
-	return h.compiled.Load(context.Background(), plans, h.store, time.Now().UnixMilli())
+	return h.compiled.Load(h.running, plans, h.store, time.Now().UnixMilli())
 }
 
 // measure says what is known of a plan's node at work.

@@ -41,6 +41,7 @@ func (h *house) start() error {
 // stop ends everything in the order of a sample's way: nothing comes in, rules say their last word, people are told,
 // history closes. It tells before each part which it is. Rooms that were not opened or not started are fine.
 func (h *house) stop(at func(string)) error {
+	h.leave()
 	at("scrapes")
 	if h.scraper != nil {
 		h.scraper.Stop()
@@ -76,7 +77,15 @@ func (h *house) appliers() []applier {
 			h.notifier.ApplyAlerting(c.Prometheus)
 			return h.elsewhere.Apply(c.Prometheus)
 		}},
-		{"history", func(c *config.Config) error { return h.store.Apply(historySettings(c)) }},
+		{"history", func(c *config.Config) error {
+			// Before history takes the first such sample, and after it took the last.
+			if c.Tocsin.History.OutOfOrderTimeWindow > 0 {
+				h.compiled.SetOutOfOrder(true)
+			}
+			err := h.store.Apply(historySettings(c))
+			h.compiled.SetOutOfOrder(err == nil && c.Tocsin.History.OutOfOrderTimeWindow > 0)
+			return err
+		}},
 		{"scrape_configs", func(c *config.Config) error { return h.scraper.Apply(withInnerJobs(c)) }},
 		// After those that refuse most: giving it the old configuration back would start its queues anew.
 		{"remote_write", func(c *config.Config) error { return h.store.ApplyRemoteWrite(c.Prometheus) }},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	commonconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
 )
 
 // Evaluation says when rules are evaluated.
@@ -20,6 +21,9 @@ const (
 	// Stream evaluates on arrival of samples, too.
 	Stream Evaluation = "stream"
 )
+
+// maxSettle bounds how long an evaluation on arrival waits.
+const maxSettle = model.Duration(time.Minute)
 
 // EvaluationOf returns how the group of that name in the rule file at that path is evaluated: strictly at Prometheus's
 // times or, if not, how long an evaluation on arrival waits for the rule's other inputs.
@@ -77,10 +81,16 @@ func (r Rules) problems() (out []problem) {
 	if r.Evaluation != Strict && r.Evaluation != Stream {
 		bad("evaluation", "is %q where strict or stream is wanted", r.Evaluation)
 	}
+	if r.Settle > maxSettle {
+		bad("settle", "is %s; waiting for more than %s is no evaluation on arrival: use strict", r.Settle, maxSettle)
+	}
 	for i, o := range r.Overrides {
 		at := fmt.Sprintf("overrides[%d]", i)
 		if e := o.Evaluation; e != "" && e != Strict && e != Stream {
 			bad(at+".evaluation", "is %q where strict or stream is wanted", e)
+		}
+		if o.Settle != nil && *o.Settle > maxSettle {
+			bad(at+".settle", "is %s; waiting for more than %s is no evaluation on arrival: use strict", *o.Settle, maxSettle)
 		}
 		if o.Evaluation == "" && o.Settle == nil {
 			bad(at, "says neither evaluation nor settle, and so changes nothing")

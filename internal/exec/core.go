@@ -9,6 +9,7 @@ package exec
 import (
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -80,8 +81,8 @@ type Core struct {
 	opts Options
 	wake chan struct{}
 
-	// loading lets one Load through at a time, stepping one plan with subqueries. They are taken before mu.
-	loading, stepping sync.Mutex
+	// loading lets one Load through at a time. It is taken before mu, as are the turns of subwindows.
+	loading sync.Mutex
 
 	mu    sync.Mutex // guards all below
 	store *window.Store
@@ -93,10 +94,14 @@ type Core struct {
 	byPlan map[*plan.Plan]*root
 	// sources are the selectors with the units that read them, by the selectors' keys.
 	sources map[string]*source
-	agenda  agenda
-	serial  int
-	pulses  uint64
-	bails   map[string]uint64
+	// bySelector finds the source of a selector that was touched.
+	bySelector map[*window.Selector]*source
+	agenda     agenda
+	serial     int
+	pulses     uint64
+	// pulsed is the time of the last pulse. Before whole, series may have gone that the present slack would have kept.
+	pulsed, whole int64
+	bails         map[string]uint64
 }
 
 // New returns a Core without plans.
@@ -112,8 +117,9 @@ func New(o Options) *Core {
 		units:   map[string]*unit{},
 		roots:   map[string]*root{},
 		byPlan:  map[*plan.Plan]*root{},
-		sources: map[string]*source{},
-		bails:   map[string]uint64{},
+		sources: map[string]*source{}, bySelector: map[*window.Selector]*source{},
+		bails: map[string]uint64{},
+		whole: math.MinInt64,
 	}
 	c.env = &env{
 		store: c.store, lookback: o.Lookback.Milliseconds(), slack: o.Slack.Milliseconds(),
@@ -148,22 +154,28 @@ func (c *Core) Wake() <-chan struct{} { return c.wake }
 // subqueries; steady state without any allocates nothing.
 func (c *Core) Eval(ctx context.Context, p *plan.Plan, at int64, buf promql.Vector) (promql.Vector, error) {
 	if p.HasSubqueries() {
-		c.stepping.Lock()
-		defer c.stepping.Unlock()
+		leave, err := c.takeTurns(ctx, p)
+		if err != nil {
+			return buf, err
+		}
+		defer leave()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.find(p)
 	if r == nil || !r.filled {
-		return buf, errUnknown
+		return buf, c.unknown(r)
 	}
-	if at+c.env.slack < c.store.Now() {
+	if at+c.env.slack < c.store.Now() || at < c.whole {
 		return buf, c.bailed(r, errWindow) // Series that were there then may have been evicted.
 	}
 	if err := c.fetchSteps(ctx, r, at); err != nil {
 		return buf, c.bailed(r, err)
 	}
-	if err := r.eval(at, c.pulses); err != nil {
+	if len(r.subwindows) > 0 && c.find(p) != r {
+		return buf, c.unknown(nil) // A Load took it away while tier 0 worked.
+	}
+	if err := r.eval(at); err != nil {
 		return buf, c.bailed(r, err)
 	}
 	out, err := r.appendResult(buf, at)
@@ -173,6 +185,15 @@ func (c *Core) Eval(ctx context.Context, p *plan.Plan, at int64, buf promql.Vect
 	return out, nil
 }
 
+// unknown counts an evaluation of what is not there, or not ready; r may be nil.
+func (c *Core) unknown(r *root) error {
+	if r != nil {
+		return c.bailed(r, errUnknown)
+	}
+	c.bails[ReasonUnknown]++
+	return errUnknown
+}
+
 // Result appends p's elements, as the last Pulse left them, to buf: what Eval does, without computing anything again
 // unless what p shares with others was moved to another time for them. It fails with a *Bail where there is none. T of
 // the elements is at.
@@ -180,11 +201,18 @@ func (c *Core) Result(p *plan.Plan, at int64, buf promql.Vector) (promql.Vector,
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.find(p)
-	if r == nil || !r.filled || !r.unit.ready() {
-		return buf, errUnknown
+	if r == nil || !r.filled || !r.streaming || !r.unit.ready() {
+		return buf, c.unknown(r)
 	}
 	if r.synced != r.syncs() {
-		if err := r.eval(at, c.pulses); err != nil {
+		if len(r.subwindows) > 0 {
+			return buf, c.bailed(r, errSubquery) // Its steps may not be there.
+		}
+		when := c.pulsed // One time for all, or rules that share nodes would undo each other's work.
+		if c.pulses == 0 {
+			when = at
+		}
+		if err := r.eval(when); err != nil {
 			return buf, c.bailed(r, err)
 		}
 	}
@@ -232,8 +260,19 @@ func (c *Core) Stream(plans []*plan.Plan) {
 func (c *Core) SetLate(late time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.env.slack = (c.opts.Slack + late).Milliseconds()
+	slack := (c.opts.Slack + late).Milliseconds()
+	if now := c.store.Now(); slack > c.env.slack && now != math.MinInt64 {
+		c.whole = max(c.whole, now-c.env.slack)
+	}
+	c.env.slack = slack
 	c.store.SetSlack(c.env.slack)
+}
+
+// SetOutOfOrder says whether history takes samples out of order from now on.
+func (c *Core) SetOutOfOrder(taken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.store.SetOutOfOrder(taken)
 }
 
 // find returns p's root, nil where it is not loaded.

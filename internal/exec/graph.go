@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/tocsin/tocsin/internal/column"
@@ -41,9 +42,17 @@ type unit struct {
 	queued            bool
 	panicked          bool
 	logger            *slog.Logger
-	// reachedIn is the last pulse that looked for roots above it, boundIn the last that bound it; fulledAfter is the
-	// pulse after which it was last evaluated in full.
-	reachedIn, boundIn, fulledAfter uint64
+	// reachedIn is the last pulse that looked for roots above it, boundIn the last that bound it.
+	reachedIn, boundIn uint64
+	// unseen says that it was evaluated in full since a pulse last updated it.
+	unseen bool
+	// windowed is the operator where it is one over windows of samples. All of these were last brought to time slid, and
+	// took slideCost for it.
+	windowed  *windowed
+	slid      int64
+	slideCost time.Duration
+	// stepped says that a subquery is at or below it: then the samples that are known do not tell whether it moved.
+	stepped bool
 
 	cost cost
 }
@@ -61,13 +70,11 @@ type source struct {
 type cost struct {
 	evaluations uint64
 	total       time.Duration
-	last        time.Duration
 }
 
 func (c *cost) add(d time.Duration) {
 	c.evaluations++
 	c.total += d
-	c.last = d
 }
 
 // guarded runs f and makes a panic in it a Bail: a mistake in one operator leaves the rules that need it to tier 0, and
@@ -100,10 +107,10 @@ func (u *unit) known() uint64 {
 }
 
 // full brings u's column to time at, where it is not there already. The inputs are.
-func (u *unit) full(at int64, pulses uint64) error {
+func (u *unit) full(at int64) error {
 	u.op.bind()
 	known := u.known()
-	if u.at == at && u.version == known && u.ready() && u.node.Op != plan.Subwindow {
+	if u.at == at && u.version == known && u.ready() && !u.stepped {
 		return nil
 	}
 	start := time.Now()
@@ -112,7 +119,8 @@ func (u *unit) full(at int64, pulses uint64) error {
 	out.synced++
 	out.marks.Clear()
 	out.changed = false
-	u.cost.add(time.Since(start))
+	u.slideCost, u.slid = time.Since(start), at
+	u.cost.add(u.slideCost)
 	if err == nil && u.unique != nil {
 		err = u.unique.check(out)
 	}
@@ -120,7 +128,7 @@ func (u *unit) full(at int64, pulses uint64) error {
 		u.at, u.broken = never, true
 		return err
 	}
-	u.at, u.version, u.evaluated, u.broken, u.fulledAfter = at, known, true, false, pulses
+	u.at, u.version, u.evaluated, u.broken, u.unseen = at, known, true, false, true
 	return nil
 }
 
@@ -147,23 +155,54 @@ func (u *unit) bindDeep() {
 
 // update lets u follow its inputs' marks.
 func (u *unit) update(now int64, pulse uint64) {
-	u.bind(pulse)
 	start := time.Now()
-	err := u.guarded(func() error { return u.op.update(now) })
-	u.cost.add(time.Since(start))
-	u.at = never
-	if err == nil && u.unique != nil {
-		err = u.unique.check(u.op.out())
+	slides := u.windowed != nil && now-u.slid >= u.slideSpacing()
+	if slides {
+		u.windowed.slide = true
 	}
+	err := u.guarded(func() error {
+		u.bind(pulse)
+		if err := u.op.update(now); err != nil {
+			return err
+		}
+		if len(u.uses) > 0 {
+			u.retouch()
+		}
+		if u.unique != nil {
+			return u.unique.check(u.op.out())
+		}
+		return nil
+	})
+	took := time.Since(start)
+	if slides {
+		u.slid, u.slideCost = now, took
+	}
+	u.cost.add(took)
+	u.at = never
 	u.broken = err != nil
 }
 
-// retouch marks what the pulse after number pulses may not see as changed, because a full evaluation since then has
-// computed it already: others that use u have not followed that. Those that have find, as what stood there before, what
-// stands there now.
-func (u *unit) retouch(pulses uint64) {
+// The windows of series that nothing arrives for move on, too, and what is made of all of them, such as the sum of their
+// rates, must not mix times that lie far apart. So an arrival brings all windows of an operator to its time if they were
+// not for slideAfter, or for slideRest times as long as that takes.
+const (
+	slideAfter = time.Second
+	slideRest  = 1000
+)
+
+func (u *unit) slideSpacing() int64 { return max(slideAfter, slideRest*u.slideCost).Milliseconds() }
+
+// retouch marks what a pulse may not see as changed, because a full evaluation since the last one has computed it
+// already: others that use u have not followed that. Those that have find, as what stood there before, what stands there
+// now.
+func (u *unit) retouch() {
 	out := u.op.out()
-	if u.fulledAfter != pulses || u.node.Scalar {
+	if !u.unseen {
+		return
+	}
+	u.unseen = false
+	if u.node.Scalar {
+		out.changed = true
 		return
 	}
 	touch := func(w uint32) {
@@ -205,9 +244,9 @@ type root struct {
 }
 
 // eval brings the root's column to time at.
-func (r *root) eval(at int64, pulses uint64) error {
+func (r *root) eval(at int64) error {
 	for _, u := range r.order {
-		if err := u.full(at, pulses); err != nil {
+		if err := u.full(at); err != nil {
 			r.unit.at, r.unit.broken = never, true
 			return err
 		}
@@ -254,6 +293,7 @@ func (c *Core) build(n *plan.Node) *unit {
 		u.in = append(u.in, below)
 		in[i] = below.op
 		u.rank = max(u.rank, below.rank+1)
+		u.stepped = u.stepped || below.stepped
 		for _, s := range below.sources {
 			if !seen[s] {
 				seen[s] = true
@@ -262,6 +302,10 @@ func (c *Core) build(n *plan.Node) *unit {
 		}
 	}
 	u.op = newOperator(n, in, c.env)
+	u.windowed, _ = u.op.(*windowed)
+	if sub, ok := u.op.(*subwindow); ok {
+		sub.id, u.stepped = u.id, true
+	}
 	if n.Select != nil {
 		s := c.source(n.Select)
 		s.leaves = append(s.leaves, u)
@@ -303,7 +347,7 @@ func (c *Core) source(sel *plan.Select) *source {
 	s := c.sources[sel.Key]
 	if s == nil {
 		s = &source{selector: c.store.Select(sel), sel: sel}
-		c.sources[sel.Key] = s
+		c.sources[sel.Key], c.bySelector[s.selector] = s, s
 	}
 	s.users++
 	return s
@@ -324,6 +368,7 @@ func (c *Core) drop(u *unit) {
 		if s.users--; s.users == 0 {
 			c.store.Release(s.selector, s.sel)
 			delete(c.sources, u.node.Select.Key)
+			delete(c.bySelector, s.selector)
 		}
 	}
 	for _, below := range u.in {
@@ -333,13 +378,7 @@ func (c *Core) drop(u *unit) {
 }
 
 func without[E comparable](s []E, e E) []E {
-	kept := s[:0]
-	for _, x := range s {
-		if x != e {
-			kept = append(kept, x)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(s, func(x E) bool { return x == e })
 }
 
 // newRoot makes the root of a plan's top node.

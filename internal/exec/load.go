@@ -16,8 +16,9 @@ import (
 const fillBatch = 64
 
 // Load makes plans the ones that can be evaluated, replacing those of before. What both have in common goes on
-// undisturbed. Windows that are new or have to reach further back, from now in Unix milliseconds, are filled from q. Plans of tier 0 are ignored. Feed may run meanwhile; evaluations of new plans bail until their windows
-// are filled. An error is q's, and leaves the plans concerned to tier 0.
+// undisturbed. Windows that are new or have to reach further back, from now in Unix milliseconds, are filled from q.
+// Plans of tier 0 are ignored. Feed may run meanwhile; evaluations of new plans bail until their windows are filled. An
+// error is q's, and leaves the plans concerned to tier 0.
 func (c *Core) Load(ctx context.Context, plans []*plan.Plan, q storage.Queryable, now int64) error {
 	return c.load(ctx, plans, q, now, math.MaxInt64)
 }
@@ -33,6 +34,7 @@ func (c *Core) load(ctx context.Context, plans []*plan.Plan, q storage.Queryable
 	if err := c.fill(ctx, selectsOf(fresh), q, now, maxt); err != nil {
 		return fmt.Errorf("filling windows of recent samples: %w", err)
 	}
+	c.bindFresh(fresh)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.store.SetComplete(now)
@@ -40,6 +42,21 @@ func (c *Core) load(ctx context.Context, plans []*plan.Plan, q storage.Queryable
 		r.filled = true
 	}
 	return nil
+}
+
+// bindFresh does the label work of new plans, one operator at a time, so that samples that arrive are held up for one at
+// most.
+func (c *Core) bindFresh(fresh []*root) {
+	bind := func(u *unit) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		u.op.bind()
+	}
+	for _, r := range fresh {
+		for _, u := range r.order {
+			bind(u)
+		}
+	}
 }
 
 // replace builds what is new and drops what is gone. It returns the roots whose windows are to be filled.
@@ -74,6 +91,7 @@ func (c *Core) replace(plans []*plan.Plan) (fresh []*root) {
 		}
 	}
 	c.roots = next
+	c.agenda = agenda{} // It would hold on to what went.
 	c.spreadStreaming()
 	return fresh
 }

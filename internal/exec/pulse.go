@@ -8,8 +8,8 @@ import (
 // Touched is a streaming plan one of whose inputs changed.
 type Touched struct {
 	Plan *plan.Plan
-	// At is the newest timestamp, in Unix milliseconds, among the samples that touched it; 0 when it was time alone (a
-	// series went out of lookback or slid out of a window).
+	// At is the newest timestamp, in Unix milliseconds, that was seen on a selector that samples touched; 0 when it was
+	// time alone (a series went out of lookback or slid out of a window).
 	At int64
 	// Presence says that elements came or went; Values that a value changed. An untouched result is not reported unless
 	// a sample arrived for it: then both are false.
@@ -41,13 +41,13 @@ func (c *Core) Pulse(now int64, buf []Touched) (touched []Touched, next int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pulses++
+	c.pulsed = now
 	c.store.Expire(now)
 	a := &c.agenda
-	for _, s := range c.sources {
-		if s.selector.Marks().Any() {
-			for _, leaf := range s.leaves {
-				a.add(leaf)
-			}
+	defer c.settleAgenda()
+	for _, x := range c.store.Touched() {
+		for _, leaf := range c.bySelector[x].leaves {
+			a.add(leaf)
 		}
 	}
 	for rank := 0; rank < len(a.ranks); rank++ {
@@ -55,9 +55,7 @@ func (c *Core) Pulse(now int64, buf []Touched) (touched []Touched, next int64) {
 			c.update(a.ranks[rank][i], now)
 		}
 	}
-	buf = c.touched(buf)
-	c.settleAgenda()
-	return buf, c.store.NextExpiry()
+	return c.touched(buf), c.store.NextExpiry()
 }
 
 // update lets one unit follow, and puts those that use it on the agenda where it changed.
@@ -75,9 +73,6 @@ func (c *Core) update(u *unit, now int64) {
 	}
 	if !u.broken {
 		u.update(now, c.pulses)
-		if len(u.uses) > 0 {
-			u.retouch(c.pulses - 1)
-		}
 	}
 	out := u.op.out()
 	if u.broken || out.marks.Any() || out.changed {
@@ -89,11 +84,8 @@ func (c *Core) update(u *unit, now int64) {
 
 // touched appends the streaming plans whose root's value may have changed, and those a sample of whose inputs arrived.
 func (c *Core) touched(buf []Touched) []Touched {
-	for _, s := range c.sources {
-		if !s.selector.Marks().Any() {
-			continue
-		}
-		for _, leaf := range s.leaves {
+	for _, x := range c.store.Touched() {
+		for _, leaf := range c.bySelector[x].leaves {
 			c.reach(leaf)
 		}
 	}
@@ -110,7 +102,7 @@ func (c *Core) touched(buf []Touched) []Touched {
 		}
 		out := r.unit.op.out()
 		t.Presence, t.Values = compare(out)
-		if r.unit.broken {
+		if r.unit.broken || r.synced != r.syncs() { // What it is compared with may not be what was reported last.
 			t.Presence, t.Values = true, true
 		}
 		for _, t.Plan = range r.plans {
@@ -154,18 +146,21 @@ func compare(out *output) (presence, values bool) {
 func (c *Core) settleAgenda() {
 	a := &c.agenda
 	for _, u := range a.done {
-		u.queued = false
 		out := u.op.out()
 		out.marks.Clear()
 		out.changed = false
 	}
-	for i := range a.ranks {
-		a.ranks[i] = a.ranks[i][:0]
+	for i, rank := range a.ranks {
+		for _, u := range rank {
+			u.queued = false
+		}
+		a.ranks[i] = rank[:0]
 	}
 	a.done, a.roots = a.done[:0], a.roots[:0]
-	for _, s := range c.sources {
-		s.fed = s.selector.Fed()
-		s.selector.Marks().Clear()
-		s.selector.Marks().Lighten(true) // Nobody asks what a selector's words were.
+	for _, x := range c.store.Touched() {
+		c.bySelector[x].fed = x.Fed()
+		x.Marks().Clear()
+		x.Marks().Lighten(true) // Nobody asks what a selector's words were.
 	}
+	c.store.ClearTouched()
 }

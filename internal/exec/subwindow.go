@@ -1,7 +1,9 @@
 package exec
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -25,6 +27,10 @@ type subwindow struct {
 	rows         []stepRow // by lane
 	byLabels     map[string]uint32
 	buf          []byte
+
+	// turn is held, from fetching steps to evaluating them, by whoever does; id is the order in which several are taken.
+	turn chan struct{}
+	id   int
 }
 
 // stepRow are the values of one series at the steps, ascending.
@@ -35,7 +41,7 @@ type stepRow struct {
 }
 
 func newSubwindow(n *plan.Node, in []operator, e *env) operator {
-	s := &subwindow{env: e, in: in, call: newWindowCall(n), until: never, byLabels: map[string]uint32{}}
+	s := &subwindow{env: e, in: in, call: newWindowCall(n), until: never, byLabels: map[string]uint32{}, turn: make(chan struct{}, 1)}
 	s.node = n
 	s.shape = shape{lanes: &column.Lanes{}, labels: s.label, named: s.call.keepsName}
 	return s
@@ -173,7 +179,33 @@ func (s *subwindow) trim(lane uint32, from int64) {
 	}
 }
 
-// fetchSteps has tier 0 evaluate what r's subqueries lack for an evaluation at time at. The caller holds stepping and
+// takeTurns waits for the turns of p's subqueries. They are given back by leave.
+func (c *Core) takeTurns(ctx context.Context, p *plan.Plan) (leave func(), err error) {
+	c.mu.Lock()
+	var subs []*subwindow
+	if r := c.find(p); r != nil {
+		subs = slices.SortedFunc(slices.Values(r.subwindows), func(a, b *subwindow) int { return cmp.Compare(a.id, b.id) })
+	}
+	c.mu.Unlock()
+	var taken []*subwindow
+	leave = func() {
+		for _, s := range taken {
+			<-s.turn
+		}
+	}
+	for _, s := range subs {
+		select {
+		case s.turn <- struct{}{}:
+			taken = append(taken, s)
+		case <-ctx.Done():
+			leave()
+			return nil, ctx.Err()
+		}
+	}
+	return leave, nil
+}
+
+// fetchSteps has tier 0 evaluate what r's subqueries lack for an evaluation at time at. The caller holds their turns and
 // mu; mu is given up meanwhile.
 func (c *Core) fetchSteps(ctx context.Context, r *root, at int64) error {
 	for _, s := range r.subwindows {

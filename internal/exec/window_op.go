@@ -26,6 +26,8 @@ type windowed struct {
 	// stale are the words in which a lane changed hands since they were computed; dirty says that there are any.
 	stale column.Bitmap
 	dirty bool
+	// slide asks the next update to compute all words, since windows have moved on meanwhile.
+	slide bool
 
 	// By lane; nil where way has no use for them.
 	spots    []spot
@@ -182,7 +184,8 @@ func (o *windowed) update(t int64) error {
 	if err != nil {
 		return err
 	}
-	if moved {
+	if moved || o.slide {
+		o.slide = false
 		for w := range o.column.OK {
 			if err := o.redo(w); err != nil {
 				return err

@@ -28,6 +28,8 @@ type tierFields struct {
 	// Tier is how the expression runs, TierReason why no faster.
 	Tier       int    `json:"tier"`
 	TierReason string `json:"tierReason,omitempty"`
+	// TicksOnly says why the rule does not follow arrivals; empty where it does.
+	TicksOnly string `json:"ticksOnly,omitempty"`
 	// TierFallbacks counts the evaluations that were left to tier 0 all the same, by reason.
 	TierFallbacks map[string]uint64 `json:"tierFallbacks,omitempty"`
 }
@@ -289,7 +291,7 @@ func ruleHealth(r engine.RuleStatus) rules.RuleHealth {
 // tierOf says how r runs; fallbacks may be nil.
 func tierOf(r engine.RuleStatus, fallbacks func(*plan.Plan) map[string]uint64) tierFields {
 	tier, reason := r.Rule.Plan.Tier()
-	out := tierFields{Tier: int(tier), TierReason: reason}
+	out := tierFields{Tier: int(tier), TierReason: reason, TicksOnly: r.TicksOnly}
 	if fallbacks != nil {
 		out.TierFallbacks = fallbacks(r.Rule.Plan)
 	}

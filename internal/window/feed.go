@@ -134,6 +134,7 @@ func (s *Store) mark(id ID, t int64) {
 		x := s.selectors.slots[k.selector]
 		if w := k.lane / column.WordLanes; !x.marks.Has(w) {
 			x.marks.Touch(w)
+			x.list()
 		}
 		x.reached = max(x.reached, t)
 		if x.batch != s.batch {

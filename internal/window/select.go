@@ -59,6 +59,7 @@ func (s *Store) Release(x *Selector, sel *plan.Select) {
 }
 
 func (s *Store) remove(x *Selector) {
+	s.unlist(x)
 	s.eachOf(x, func(id ID) {
 		if s.unbind(id, x) {
 			s.arm(id)

@@ -26,6 +26,7 @@ type Selector struct {
 	lanes   column.Lanes
 	ids     []ID
 	marks   column.Marks
+	listed  bool // among the store's touched
 	version uint64
 	fed     uint64
 	reached int64
@@ -107,6 +108,15 @@ func (x *Selector) matches(ls labels.Labels) bool {
 func (x *Selector) touch(lane uint32) {
 	if w := lane / column.WordLanes; !x.marks.Has(w) {
 		x.marks.Touch(w)
+		x.list()
+	}
+}
+
+// list enters x among those that were touched.
+func (x *Selector) list() {
+	if !x.listed {
+		x.listed = true
+		x.store.touched = append(x.store.touched, x)
 	}
 }
 

@@ -80,6 +80,7 @@ type Store struct {
 	buffers buffers
 
 	selectors selectors
+	touched   []*Selector // since the last ClearTouched
 	links     links
 	batch     uint32
 	// inserted is, in the running batch, the time of a series' sample that was not its newest: see ordered.
