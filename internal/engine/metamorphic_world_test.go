@@ -157,6 +157,9 @@ func (s *scenario) randomRules(random *rand.Rand) string {
 			"alert: Both, expr: 'in_x "+above()+" and on (i) in_y "+above()+"'",
 			"alert: Mixed, expr: 'in_x * 3 > on (z) group_left () three:sum'"+hold("for"))
 	}
+	if s.calm > 0 {
+		first = append(first, "alert: Long, expr: 'in_x > 0.5', for: 57s")
+	}
 	if s.anything {
 		first = append(first, anythingRules...)
 	}

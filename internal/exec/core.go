@@ -178,6 +178,7 @@ func (c *Core) Eval(ctx context.Context, p *plan.Plan, at int64, buf promql.Vect
 	if err := r.eval(at); err != nil {
 		return buf, c.bailed(r, err)
 	}
+	r.ticked = true
 	out, err := r.appendResult(buf, at)
 	if err != nil {
 		return buf, c.bailed(r, err)

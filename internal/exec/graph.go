@@ -31,6 +31,9 @@ type root struct {
 	reported uint64
 	bails    map[string]uint64
 	result   result
+	// ticked says that a tick evaluated it since a pulse last told of it. Where several rules have the expression, the
+	// others have not seen what that tick saw.
+	ticked bool
 	// synced is what syncs returned when the root was last evaluated.
 	synced uint64
 }

@@ -102,9 +102,11 @@ func (c *Core) touched(buf []Touched) []Touched {
 		}
 		out := r.unit.op.out()
 		t.Presence, t.Values = compare(out)
-		if r.unit.broken || r.synced != r.syncs() { // What it is compared with may not be what was reported last.
+		// What it is compared with may not be what was reported last.
+		if r.unit.broken || r.synced != r.syncs() || r.ticked && len(r.plans) > 1 {
 			t.Presence, t.Values = true, true
 		}
+		r.ticked = false
 		for _, t.Plan = range r.plans {
 			buf = append(buf, t)
 		}
