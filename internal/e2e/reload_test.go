@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -121,7 +122,12 @@ func TestReload(t *testing.T) {
 			"  rules:\n  - record: broken\n    expr: temperature * on(job) group_left up\n  - record: many\n    expr: '{__name__=~\"up|temperature\"} * on() group_left {__name__=~\"up|temperature\"}'\n", 1)+
 			"  - alert: StillHere\n    expr: temperature > 26\n"), 0o644))
 		s.wantActive("StillHere")
-		require.Contains(t, s.get("/api/v1/rules", 200), `"health":"err"`)
+		eventually(t, 20*time.Second, func() error { // what alerts is evaluated at once, what records at the next tick
+			if !strings.Contains(s.get("/api/v1/rules", 200), `"health":"err"`) {
+				return errors.New("no rule fails")
+			}
+			return nil
+		})
 		require.Equal(t, since, activeAt(s, "TooHot"))
 	})
 }

@@ -196,30 +196,30 @@ func (c *Core) unknown(r *root) error {
 }
 
 // Result appends p's elements, as the last Pulse left them, to buf: what Eval does, without computing anything again
-// unless what p shares with others was moved to another time for them. It fails with a *Bail where there is none. T of
-// the elements is at.
+// unless what p shares with others was moved to another time for them. It fails with a *Bail, which is not counted, where
+// there is none: Eval may have one. T of the elements is at.
 func (c *Core) Result(p *plan.Plan, at int64, buf promql.Vector) (promql.Vector, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.find(p)
 	if r == nil || !r.filled || !r.streaming || !r.unit.ready() {
-		return buf, c.unknown(r)
+		return buf, errUnknown
 	}
 	if r.synced != r.syncs() {
 		if len(r.subwindows) > 0 {
-			return buf, c.bailed(r, errSubquery) // Its steps may not be there.
+			return buf, errSubquery // Its steps may not be there.
 		}
 		when := c.pulsed // One time for all, or rules that share nodes would undo each other's work.
 		if c.pulses == 0 {
 			when = at
 		}
 		if err := r.eval(when); err != nil {
-			return buf, c.bailed(r, err)
+			return buf, err
 		}
 	}
 	out, err := r.appendResult(buf, at)
 	if err != nil {
-		return buf, c.bailed(r, err)
+		return buf, err
 	}
 	return out, nil
 }
