@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -134,7 +135,7 @@ func (c *Core) fillSelect(ctx context.Context, sel *plan.Select, q storage.Query
 	}
 	defer func() { _ = querier.Close() }() // It was read to its end or failed; closing has nothing to add.
 	hints := &storage.SelectHints{Start: mint, End: maxt}
-	set := querier.Select(ctx, false, hints, sel.Matchers...)
+	set := querier.Select(ctx, false, hints, slices.Clone(sel.Matchers)...) // which the storage sorts
 	batch := make([]seriesSamples, 0, fillBatch)
 	var it chunkenc.Iterator
 	for set.Next() {

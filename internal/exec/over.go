@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -118,7 +119,7 @@ func (o *Over) followSelect(ctx context.Context, sel *plan.Select, to, now int64
 		return err
 	}
 	defer func() { err = errors.Join(err, querier.Close()) }()
-	set := querier.Select(ctx, false, &storage.SelectHints{Start: mint, End: to}, sel.Matchers...)
+	set := querier.Select(ctx, false, &storage.SelectHints{Start: mint, End: to}, slices.Clone(sel.Matchers)...) // which the storage sorts
 	for set.Next() {
 		s, err := readSeries(set.At().Iterator(nil), mint, to)
 		if err != nil {
