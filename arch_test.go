@@ -19,11 +19,17 @@ var floors = []struct {
 	name  string
 	rooms []string
 }{
-	{"ground", []string{"internal/column", "internal/rangefunc", "internal/series", "internal/tenant", "internal/wheel"}},
-	{"lower", []string{"internal/plan", "internal/window", "internal/exec", "internal/history"}},
+	{"ground", []string{
+		"internal/column", "internal/kernel", "internal/rangefunc", "internal/series", "internal/tenant", "internal/threshold",
+		"internal/wheel",
+	}},
+	{"lower", []string{
+		"internal/plan", "internal/window", "internal/exec", "internal/history",
+		"internal/jit", "internal/jit/amd64", "internal/jit/arm64", "internal/jit/native",
+	}},
 	{"middle", []string{"internal/rule", "internal/alert", "internal/engine", "internal/notify"}},
 	{"upper", []string{
-		"internal/bench", "internal/config", "internal/console", "internal/drill", "internal/ruletest", "internal/web",
+		"internal/bench", "internal/bench/chart", "internal/bench/cold", "internal/bench/loops", "internal/config", "internal/console", "internal/drill", "internal/ruletest", "internal/web",
 		"internal/ingest/body", "internal/ingest/host", "internal/ingest/otlp", "internal/ingest/push",
 		"internal/ingest/remotewrite", "internal/ingest/scrape",
 	}},
@@ -35,6 +41,9 @@ var sameFloor = map[string][]string{
 	"internal/history":            {"internal/plan"},                    // tier 0 runs plans
 	"internal/window":             {"internal/plan"},                    // keeps what plans select
 	"internal/exec":               {"internal/plan", "internal/window"}, // runs plans over windows
+	"internal/threshold":          {"internal/column", "internal/kernel"},
+	"internal/jit":                {"internal/jit/amd64", "internal/jit/arm64", "internal/jit/native"},
+	"internal/bench/cold":         {"internal/bench", "internal/bench/chart"},
 	"internal/engine":             {"internal/rule", "internal/alert"},  // evaluates rules into alert states
 	"internal/notify":             {"internal/alert"},                   // is told about alerts
 	"internal/ingest/push":        {"internal/ingest/body"},
@@ -44,7 +53,7 @@ var sameFloor = map[string][]string{
 }
 
 // testRooms hold what only tests use; no other room may import them outside of tests.
-var testRooms = []string{"internal/sim", "internal/e2e"}
+var testRooms = []string{"internal/sim", "internal/e2e", "internal/kernel/kerneltest"}
 
 // onlyIn maps an upstream package to the rooms that may import it directly, with the reason.
 var onlyIn = []struct {
@@ -56,7 +65,7 @@ var onlyIn = []struct {
 	{"github.com/prometheus/prometheus/tsdb", "one room keeps samples", []string{"internal/history", "internal/web"}},
 	{"github.com/prometheus/prometheus/web/api/v1", "the 43-argument constructor stays in one room", []string{"internal/web"}},
 	{"github.com/alecthomas/kong", "flags are the door's business", []string{"cmd/tocsin"}},
-	{"unsafe", "machine-level code lives in named rooms only", nil},
+	{"unsafe", "machine-level code lives in named rooms only", []string{"internal/jit/native"}},
 	{"syscall", "raw system calls live in named rooms only; use golang.org/x/sys or os where possible", []string{"cmd/tocsin", "internal/web", "internal/history"}},
 	{"github.com/edsrzf/mmap-go", "mmap lives in named rooms only", nil},
 }

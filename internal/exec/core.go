@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 
+	"github.com/tocsin/tocsin/internal/kernel"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/window"
 )
@@ -47,6 +48,10 @@ type Options struct {
 	OutOfOrder bool
 	// Range evaluates the steps of subqueries; nil: rules with subqueries bail.
 	Range RangeFunc
+	// Kernels runs the arithmetic of element-wise nodes; nil interprets it.
+	Kernels kernel.Library
+	// Separate computes every node by itself, without kernels: for comparison.
+	Separate bool
 	// Logger is told of mistakes in the engine itself; nil discards.
 	Logger *slog.Logger
 	// SubqueryStep returns the resolution of subqueries that name none; nil: DefaultSubqueryStep.
@@ -96,9 +101,11 @@ type Core struct {
 	sources map[string]*source
 	// bySelector finds the source of a selector that was touched.
 	bySelector map[*window.Selector]*source
-	agenda     agenda
-	serial     int
-	pulses     uint64
+	// demand is what the plans want that were loaded last.
+	demand demand
+	agenda agenda
+	serial int
+	pulses uint64
 	// pulsed is the time of the last pulse. Before whole, series may have gone that the present slack would have kept.
 	pulsed, whole int64
 	bails         map[string]uint64
@@ -124,6 +131,7 @@ func New(o Options) *Core {
 	c.env = &env{
 		store: c.store, lookback: o.Lookback.Milliseconds(), slack: o.Slack.Milliseconds(),
 		subqueryStep: func() int64 { return o.SubqueryStep().Milliseconds() },
+		kernels:      o.Kernels,
 	}
 	return c
 }

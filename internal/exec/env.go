@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/schema"
 
+	"github.com/tocsin/tocsin/internal/kernel"
 	"github.com/tocsin/tocsin/internal/window"
 )
 
@@ -20,6 +21,8 @@ type env struct {
 	slack int64
 	// subqueryStep returns the resolution of subqueries that name none, in milliseconds.
 	subqueryStep func() int64
+	// kernels runs programs; nil interprets them.
+	kernels kernel.Library
 }
 
 // RangeFunc evaluates an expression on tier 0 at start, start+step, … up to end.

@@ -76,28 +76,70 @@ func (c *Core) build(n *plan.Node) *unit {
 	if u := c.units[n.Key]; u != nil {
 		return u
 	}
-	c.serial++
-	u := &unit{node: n, id: c.serial, at: never, logger: c.opts.Logger}
+	if !c.opts.Separate {
+		if u := c.buildKernel(n); u != nil {
+			return u
+		}
+	}
+	below := make([]*unit, len(n.In))
 	in := make([]operator, len(n.In))
-	seen := map[*source]bool{}
 	for i, child := range n.In {
-		below := c.build(child)
-		below.bindDeep()
-		below.holders++
-		below.uses = append(below.uses, u)
-		u.in = append(u.in, below)
-		in[i] = below.op
-		u.rank = max(u.rank, below.rank+1)
-		u.stepped = u.stepped || below.stepped
-		for _, s := range below.sources {
+		below[i] = c.build(child)
+		below[i].bindDeep()
+		in[i] = below[i].op
+	}
+	return c.install(n, below, newOperator(n, in, c.env))
+}
+
+// buildKernel returns the unit of n with all that goes into one kernel with it; nil where that cannot be. What the kernel
+// would read has been made then, and is what n needs in any case.
+func (c *Core) buildKernel(n *plan.Node) *unit {
+	if head := c.demand.headOf(n); head != nil {
+		below, at := c.buildAll(c.demand.ends(n, head))
+		if op := newMatched(&c.demand, n, head, at, c.env); op != nil {
+			return c.install(n, below, op)
+		}
+	}
+	if !elementwise(n) {
+		return nil
+	}
+	below, at := c.buildAll(c.demand.ends(n, nil))
+	if op := newFused(&c.demand, n, at, c.env); op != nil {
+		return c.install(n, below, op)
+	}
+	return nil
+}
+
+// buildAll returns the units of nodes, and their operators by key.
+func (c *Core) buildAll(nodes []*plan.Node) (units []*unit, at map[string]operator) {
+	at = make(map[string]operator, len(nodes))
+	for _, n := range nodes {
+		u := c.build(n)
+		u.bindDeep()
+		units, at[n.Key] = append(units, u), u.op
+	}
+	return units, at
+}
+
+// install makes op, which computes n from what is below, part of the graph.
+func (c *Core) install(n *plan.Node, below []*unit, op operator) *unit {
+	c.serial++
+	u := &unit{node: n, id: c.serial, at: never, logger: c.opts.Logger, op: op, in: below}
+	seen := map[*source]bool{}
+	for _, b := range below {
+		b.holders++
+		b.uses = append(b.uses, u)
+		u.rank = max(u.rank, b.rank+1)
+		u.stepped = u.stepped || b.stepped
+		for _, s := range b.sources {
 			if !seen[s] {
 				seen[s] = true
 				u.sources = append(u.sources, s)
 			}
 		}
 	}
-	u.op = newOperator(n, in, c.env)
 	u.windowed, _ = u.op.(*windowed)
+	u.fused, _ = u.op.(*fused)
 	if sub, ok := u.op.(*subwindow); ok {
 		sub.id, u.stepped = u.id, true
 	}
@@ -181,32 +223,32 @@ func (c *Core) newRoot(top *plan.Node) *root {
 	r := &root{unit: c.build(top), bails: map[string]uint64{}}
 	r.unit.holders++
 	r.unit.roots = append(r.unit.roots, r)
-	seenSource := map[*source]bool{}
-	top.Walk(func(n *plan.Node) {
-		u := c.units[n.Key]
-		if !containsUnit(r.order, u) {
-			r.order = append(r.order, u)
-		}
+	r.order = r.unit.withAllBelow(nil, map[*unit]bool{})
+	seen := map[*source]bool{}
+	for _, u := range r.order {
 		if sub, ok := u.op.(*subwindow); ok {
 			r.subwindows = append(r.subwindows, sub)
 		}
-		if n.Select != nil && n.Select.Offset <= 0 {
-			if s := c.sources[n.Select.Key]; !seenSource[s] {
-				seenSource[s] = true
+		if sel := u.node.Select; sel != nil && sel.Offset <= 0 {
+			if s := c.sources[sel.Key]; !seen[s] {
+				seen[s] = true
 				r.sources = append(r.sources, s)
 			}
 		}
-	})
+	}
 	return r
 }
 
-func containsUnit(all []*unit, u *unit) bool {
-	for _, x := range all {
-		if x == u {
-			return true
-		}
+// withAllBelow appends u and what it needs to order, inputs first, each once.
+func (u *unit) withAllBelow(order []*unit, seen map[*unit]bool) []*unit {
+	if seen[u] {
+		return order
 	}
-	return false
+	seen[u] = true
+	for _, in := range u.in {
+		order = in.withAllBelow(order, seen)
+	}
+	return append(order, u)
 }
 
 // spreadStreaming tells the units which of them streaming plans need.

@@ -64,6 +64,7 @@ func (c *Core) bindFresh(fresh []*root) {
 func (c *Core) replace(plans []*plan.Plan) (fresh []*root) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.demand = demandOf(plans)
 	next := make(map[string]*root, len(plans))
 	clear(c.byPlan)
 	for _, p := range plans {

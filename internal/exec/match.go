@@ -45,6 +45,12 @@ type match struct {
 	// torn those of them with several that have values.
 	touched, crowded, torn idSet
 	rivals                 rivals
+	// kernel computes the operation, and what goes into one kernel with it; nil where kernels do not have it.
+	kernel *work
+	// straights are, by word of the many side, the one word of the other side that its matches are, in order; none where
+	// they are not. They are found anew when pairs have moved.
+	straights []uint32
+	moved     bool
 	// include is nil where the result takes no labels from the one side.
 	include *inclusion
 	builder *labels.Builder
@@ -58,7 +64,7 @@ type match struct {
 	gathered [column.WordLanes]float64
 }
 
-func newMatch(n *plan.Node, in []operator, _ *env) operator {
+func newMatch(n *plan.Node, in []operator, _ *env) *match {
 	b := n.Binary
 	m := &match{
 		op: b.Op, truth: b.Bool, single: b.Card == plan.OneToOne, swapped: b.Card == plan.OneToMany,

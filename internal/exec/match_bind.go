@@ -81,7 +81,7 @@ func (m *match) bindMany(lane uint32) {
 	ls := m.many.in.labels(lane)
 	sig := m.sign(ls)
 	m.many.of.add(lane, sig)
-	m.pair[lane] = m.chosen[sig]
+	m.pair[lane], m.moved = m.chosen[sig], true
 	m.rivals.add(m, lane, ls)
 	if m.include != nil {
 		m.include.want(lane)
@@ -89,7 +89,7 @@ func (m *match) bindMany(lane uint32) {
 }
 
 func (m *match) releaseMany(lane uint32) {
-	m.pair[lane] = none
+	m.pair[lane], m.moved = none, true
 	sig := m.many.of.remove(lane)
 	m.rivals.remove(lane, sig)
 	m.unsign(sig)
@@ -138,7 +138,7 @@ func (m *match) settle(sig uint32) {
 func (m *match) choose(sig, lane uint32) {
 	of := &m.many.of
 	if m.chosen[sig] != lane {
-		m.chosen[sig] = lane
+		m.chosen[sig], m.moved = lane, true
 		for l := of.head[sig]; l != none; l = of.next[l] {
 			m.pair[l] = lane
 		}

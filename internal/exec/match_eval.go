@@ -8,8 +8,11 @@ import (
 
 // full computes all lanes. Lanes whose labels change on the way are bound anew before it returns, for those that bind
 // after it.
-func (m *match) full(int64) error {
+func (m *match) full(t int64) error {
 	m.start()
+	if m.kernel != nil {
+		m.kernel.settle(t)
+	}
 	m.broken, m.churned = true, false
 	for _, sig := range m.crowded.list {
 		m.resolve(sig)
@@ -18,8 +21,22 @@ func (m *match) full(int64) error {
 	if err := m.tear(); err != nil {
 		return err
 	}
+	if err := m.all(); err != nil {
+		return err
+	}
+	m.broken = false
+	return nil
+}
+
+// all computes all words: by the kernel, as many together as stand together on both sides, or one by one.
+func (m *match) all() error {
 	var dst *[column.WordLanes]float64
-	for w := range m.column.OK {
+	for w := 0; w < len(m.column.OK); {
+		if n := m.stretch(w); n > 0 {
+			m.together(w, n)
+			w += n
+			continue
+		}
 		if !m.shares {
 			dst = wordOf(m.column.V, w)
 		}
@@ -28,8 +45,8 @@ func (m *match) full(int64) error {
 			return err
 		}
 		m.column.OK[w] = ok
+		w++
 	}
-	m.broken = false
 	return nil
 }
 
@@ -51,8 +68,9 @@ func (m *match) tear() error {
 }
 
 // update recomputes the words of the many side that are marked, and those whose match is.
-func (m *match) update(int64) error {
-	all := m.broken || m.churned || m.many.moved() || m.one.moved()
+func (m *match) update(t int64) error {
+	other := m.kernel != nil && m.kernel.settle(t)
+	all := other || m.broken || m.churned || m.many.moved() || m.one.moved()
 	// What stood in the column is not known any more where values are shared and were overwritten without marks.
 	lost := m.broken || m.shares && m.many.moved()
 	m.start()

@@ -28,6 +28,9 @@ func (m *match) compute(w int, dst *lanes64) (uint64, error) {
 	if ok&m.rivals.crowd[w] != 0 && m.rivals.met(m, w, ok) {
 		return 0, errDuplicate
 	}
+	if m.kernel != nil {
+		return m.run(w, others, found, dst), nil
+	}
 	left, right := wordOf(many.V, w), others
 	if m.swapped {
 		left, right = right, left
@@ -52,12 +55,11 @@ func (m *match) compute(w int, dst *lanes64) (uint64, error) {
 // fetch returns the values of the matches of word w, and which lanes have one.
 func (m *match) fetch(w int) (*lanes64, uint64) {
 	one := &m.one.in.column
-	pair := (*[column.WordLanes]uint32)(m.pair[w*column.WordLanes:])
-	if straight(pair) {
-		// Series of both sides came in the same order: the matches stand side by side, in order.
-		from := int(pair[0]) / column.WordLanes
-		return wordOf(one.V, from), one.OK[from]
+	m.straighten()
+	if from := m.straights[w]; from != none {
+		return wordOf(one.V, int(from)), one.OK[from]
 	}
+	pair := (*[column.WordLanes]uint32)(m.pair[w*column.WordLanes:])
 	return &m.gathered, gather(&m.gathered, pair, one.V, one.OK)
 }
 

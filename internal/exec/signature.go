@@ -217,13 +217,15 @@ type idSet struct {
 
 func (s *idSet) has(id uint32) bool { return int(id) < len(s.place) && s.place[id] != 0 }
 
-func (s *idSet) add(id uint32) {
+// add makes id a member, and reports whether it was none.
+func (s *idSet) add(id uint32) bool {
 	if s.has(id) {
-		return
+		return false
 	}
 	s.place = column.GrowSlice(s.place, int(id)+1)
 	s.list = append(s.list, id)
 	s.place[id] = uint32(len(s.list))
+	return true
 }
 
 func (s *idSet) remove(id uint32) {

@@ -46,7 +46,9 @@ type unit struct {
 	unseen bool
 	// windowed is the operator where it is one over windows of samples. All of these were last brought to time slid, and
 	// took slideCost for it.
-	windowed  *windowed
+	windowed *windowed
+	// fused is the operator where it is a kernel.
+	fused     *fused
 	slid      int64
 	slideCost time.Duration
 	// stepped says that a subquery is at or below it: then the samples that are known do not tell whether it moved.
@@ -198,6 +200,12 @@ func (u *unit) retouch() {
 		out.marks.Add(w, out.column.V[w*column.WordLanes:][:column.WordLanes], out.column.OK[w])
 	}
 	switch {
+	case u.fused != nil && len(u.fused.args) == 0:
+		for _, in := range u.fused.in {
+			for _, w := range in.marks.Words() {
+				touch(w)
+			}
+		}
 	case u.node.Select != nil:
 		for _, w := range u.sources[len(u.sources)-1].selector.Marks().Words() {
 			touch(w)

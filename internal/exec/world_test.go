@@ -58,7 +58,7 @@ func newWorld(t testing.TB, r *rand.Rand, texts ...string) *world {
 			Parser:                   parser.NewParser(promqltest.TestParserOpts),
 		}),
 	}
-	w.core = exec.New(exec.Options{Range: w.rangeQuery})
+	w.core = exec.New(exec.Options{Range: w.rangeQuery, Separate: r.IntN(4) == 0})
 	compiler := plan.NewCompiler(plan.Options{ExperimentalFunctions: true})
 	for _, text := range texts {
 		p, err := compiler.Compile(text)

@@ -33,6 +33,9 @@ func NewInterpreter(p *Program) *Interpreter {
 		switch {
 		case in.Op == Load:
 			r.register[i] = None // it stands in the input
+		case in.Op == Param:
+			r.register[i] = int32(r.values) // its own, since it is filled once a run
+			r.values++
 		case in.Op.Mask():
 			r.register[i] = take(&freeMasks, &r.masks)
 		default:
