@@ -2,10 +2,12 @@
 GO       ?= go
 FUZZTIME ?= 60s
 BENCHTIME ?= 60s
+QEMU ?= qemu-aarch64
+HAMMERCALLS ?= 10000000
 BENCHRULES ?= $(wildcard internal/rule/builtin/*.yml internal/ruletest/testdata/rules.yml)
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race lint fuzz e2e bench ci clean
+.PHONY: build test race lint fuzz arm64 hammer e2e bench ci clean
 
 build: ## the static binary, ./tocsin
 	$(GO) build -trimpath -o tocsin ./cmd/tocsin
@@ -27,6 +29,13 @@ fuzz: ## every fuzz target for FUZZTIME each
 	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; \
 	done
+
+arm64: ## the tests of machine code for arm64, in an emulator
+	@command -v $(QEMU) >/dev/null || { echo "LOUD SKIP: make arm64 needs $(QEMU) (package qemu-user); the arm64 tests did NOT run"; exit 0; }; \
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -exec $(QEMU) ./internal/kernel/... ./internal/jit/arm64/... ./internal/jit/native/...
+
+hammer: ## machine code under pressure of every kind: HAMMERCALLS calls
+	TOCSIN_HAMMER_CALLS=$(HAMMERCALLS) $(GO) test -count=1 -run TestHammer -timeout 2h -v ./internal/jit/native/...
 
 e2e: ## the built binary against real clients; those that are not installed are skipped loudly
 	$(GO) test -count=1 ./internal/e2e/...

@@ -1,0 +1,83 @@
+package native
+
+import "slices"
+
+// The functions that tests run, assembled by hand. Each says what it does in assembly.
+
+// dumpArguments copies the argument block's first 13 words to V.
+func dumpArguments() []byte {
+	return []byte{
+		0x48, 0x8b, 0x57, 0x20, // mov rdx, [rdi+32]
+		0xb9, 13, 0, 0, 0, // mov ecx, 13
+		0x48, 0x89, 0xfe, // mov rsi, rdi
+		0x48, 0x89, 0xd7, // mov rdi, rdx
+		0xf3, 0x48, 0xa5, // rep movsq
+		0xc3, // ret
+	}
+}
+
+// addParam makes V of input 0's values plus parameter 0, and OK of its bitmap.
+func addParam() []byte {
+	return []byte{
+		0x48, 0x8b, 0x0f, // mov rcx, [rdi]
+		0x48, 0x8b, 0x77, 0x28, // mov rsi, [rdi+40]
+		0x4c, 0x8b, 0x47, 0x30, // mov r8, [rdi+48]
+		0x48, 0x8b, 0x57, 0x20, // mov rdx, [rdi+32]
+		0x4c, 0x8b, 0x4f, 0x18, // mov r9, [rdi+24]
+		0x48, 0x8b, 0x47, 0x08, // mov rax, [rdi+8]
+		0xf2, 0x0f, 0x10, 0x08, // movsd xmm1, [rax]
+		// word:
+		0x49, 0x8b, 0x00, // mov rax, [r8]
+		0x49, 0x89, 0x01, // mov [r9], rax
+		0xb8, 64, 0, 0, 0, // mov eax, 64
+		// lane:
+		0xf2, 0x0f, 0x10, 0x06, // movsd xmm0, [rsi]
+		0xf2, 0x0f, 0x58, 0xc1, // addsd xmm0, xmm1
+		0xf2, 0x0f, 0x11, 0x02, // movsd [rdx], xmm0
+		0x48, 0x83, 0xc6, 8, // add rsi, 8
+		0x48, 0x83, 0xc2, 8, // add rdx, 8
+		0xff, 0xc8, // dec eax
+		0x75, 0xe8, // jnz lane
+		0x49, 0x83, 0xc0, 8, // add r8, 8
+		0x49, 0x83, 0xc1, 8, // add r9, 8
+		0x48, 0xff, 0xc9, // dec rcx
+		0x75, 0xd0, // jnz word
+		0xc3, // ret
+	}
+}
+
+// fillSpill sets all bits of as many slots of the spill area as parameter 0 says (as a whole number's bits), and makes the
+// first word of OK the area's address.
+func fillSpill() []byte {
+	return []byte{
+		0x48, 0x8b, 0x57, 0x10, // mov rdx, [rdi+16]
+		0x48, 0x8b, 0x47, 0x18, // mov rax, [rdi+24]
+		0x48, 0x89, 0x10, // mov [rax], rdx
+		0x48, 0x8b, 0x47, 0x08, // mov rax, [rdi+8]
+		0x48, 0x8b, 0x08, // mov rcx, [rax]
+		0x48, 0x89, 0xd7, // mov rdi, rdx
+		0x48, 0xc7, 0xc0, 0xff, 0xff, 0xff, 0xff, // mov rax, -1
+		0x48, 0xc1, 0xe1, 3, // shl rcx, 3
+		0xf3, 0x48, 0xab, // rep stosq
+		0xc3, // ret
+	}
+}
+
+// clobber sets all bits of every register that code may use: all but RSP, RBP and R14, and of X0 to X15.
+func clobber() []byte {
+	code := []byte{0x48, 0xc7, 0xc0, 0xff, 0xff, 0xff, 0xff} // mov rax, -1
+	for _, r := range []byte{1, 2, 3, 6, 7} {                // mov rcx/rdx/rbx/rsi/rdi, rax
+		code = append(code, 0x48, 0x89, 0xc0|r)
+	}
+	for _, r := range []byte{8, 9, 10, 11, 12, 13, 15} { // mov r8…, rax
+		code = append(code, 0x49, 0x89, 0xc0|r&7)
+	}
+	for r := range byte(8) { // pcmpeqd xmm, xmm
+		code = append(code, 0x66, 0x0f, 0x76, 0xc0|r<<3|r)
+		code = append(code, 0x66, 0x45, 0x0f, 0x76, 0xc0|r<<3|r)
+	}
+	return append(code, 0xc3) // ret
+}
+
+// padded returns the code of a function that does nothing, so many bytes long.
+func padded(size int) []byte { return append(slices.Repeat([]byte{0x90}, size-1), 0xc3) }
