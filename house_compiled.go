@@ -23,6 +23,7 @@ func (h *house) openCompiled(_ string, cfg *config.Config, reg prometheus.Regist
 		Logger:     h.logger.With("part", "compiled rules"),
 		Lookback:   time.Duration(t.Query.LookbackDelta),
 		MaxBytes:   int64(t.Rules.Windows.MaxSize),
+		Kernels:    h.server.kernels,
 		OutOfOrder: t.History.OutOfOrderTimeWindow > 0,
 		Range: func(ctx context.Context, text string, start, end time.Time, step time.Duration) (promql.Matrix, error) {
 			return h.store.Range(ctx, text, start, end, step)
@@ -93,5 +94,6 @@ func (h *house) measure(n *plan.Node) *plan.Measurement {
 	}
 	return &plan.Measurement{
 		Lanes: m.Lanes, Valid: m.Valid, Evaluations: m.Evaluations, NsPerEval: m.NsPerEvaluation, Bytes: m.Bytes,
+		Kernel: m.Kernel,
 	}
 }

@@ -73,6 +73,7 @@ func (h *house) stop(at func(string)) error {
 // appliers are the rooms that take a configuration, in the order in which they get it.
 func (h *house) appliers() []applier {
 	return []applier{
+		{"jit", h.server.applyKernels},
 		{"alerting", func(c *config.Config) error {
 			h.notifier.ApplyAlerting(c.Prometheus)
 			return h.elsewhere.Apply(c.Prometheus)

@@ -22,6 +22,7 @@ func (h *house) view() *web.Tenant {
 		Ingested:      h.ingested,
 		Deliveries:    h.deliveries.Recent,
 		Fallbacks:     h.compiled.Fallbacks,
+		Kernels:       h.compiled.Kernels,
 		Measure:       h.measure,
 	}
 }

@@ -70,6 +70,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config) error {
 	if s.console != nil {
 		s.console.Start()
 	}
+	s.openKernels(cfg)
 	h, err := s.openHouseUntil(ctx, cfg, external)
 	if err != nil {
 		return err
@@ -81,6 +82,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config) error {
 	if err := h.start(); err != nil {
 		return err
 	}
+	s.warmUp(ctx, cfg)
 	return s.web.SetTenants(map[tenant.ID]*web.Tenant{h.id: h.view()})
 }
 
@@ -148,6 +150,7 @@ func (s *Server) stopAll(work *sync.WaitGroup, at func(string)) error {
 	if s.house != nil {
 		err = s.house.stop(at)
 	}
+	err = errors.Join(err, s.closeKernels())
 	if desk := s.desk.Load(); desk != nil {
 		desk.Stop()
 	}

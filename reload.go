@@ -214,6 +214,7 @@ func restartWarnings(old, next *config.Config) []config.Warning {
 	note(o.Rules.ResendDelay != n.Rules.ResendDelay || o.Rules.ForOutageTolerance != n.Rules.ForOutageTolerance ||
 		o.Rules.ForGracePeriod != n.Rules.ForGracePeriod, "rules (timing)")
 	note(o.Rules.Windows != n.Rules.Windows, "rules.windows")
+	note(o.JIT.MaxSize != n.JIT.MaxSize || o.JIT.PerfMap != n.JIT.PerfMap, "jit.max_size or jit.perf_map")
 	note(strings.Join(o.Host.Collectors, ",") != strings.Join(n.Host.Collectors, ","), "host.collectors")
 	if len(names) == 0 {
 		return nil

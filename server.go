@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin/tocsin/internal/config"
 	"github.com/tocsin/tocsin/internal/console"
 	"github.com/tocsin/tocsin/internal/drill"
+	"github.com/tocsin/tocsin/internal/jit"
 	"github.com/tocsin/tocsin/internal/notify"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/tenant"
@@ -34,7 +35,8 @@ type Server struct {
 	compiler *plan.Compiler
 	console  *console.Printer // nil prints nothing
 	desk     atomic.Pointer[drill.Desk]
-	house    *house // guarded by reloadMu until Run has opened it, constant afterwards; nil until then
+	kernels  *jit.Library // nil until Run has begun to open the house
+	house    *house       // guarded by reloadMu until Run has opened it, constant afterwards; nil until then
 	web      *web.Server
 	listener net.Listener
 	started  time.Time

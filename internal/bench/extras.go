@@ -26,13 +26,19 @@ const (
 )
 
 // extras measures what only tiers above tier 0 have: the cost of churn and of arrivals, with all rules of the class.
-func (e *evaluation) extras(ctx context.Context, w *world, d *dataset, c *Class) error {
+func (e *evaluation) extras(ctx context.Context, w *world, d *dataset, c *Class) (err error) {
 	plans, err := e.compile(c.rules(e.rules(d.series)))
 	if err != nil {
 		return err
 	}
-	defer func() { w.watch = nil }()
-	for _, t := range upperTiers(w.store) {
+	tiers := upperTiers(w.store)
+	defer func() {
+		w.watch = nil
+		for _, t := range tiers {
+			err = errors.Join(err, t.close())
+		}
+	}()
+	for _, t := range tiers {
 		p := &follower{tier: t, zero: upstream{w.store}, w: w, plans: plans}
 		if err := p.begin(ctx); err != nil {
 			return err

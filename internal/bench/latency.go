@@ -24,6 +24,8 @@ type LatencyOptions struct {
 	Duration time.Duration
 	// Background are the loads in samples per second; default 0, 50,000 and 200,000.
 	Background []int
+	// Reload is how many new rules a reload brings whose effect is measured, too, if any.
+	Reload int
 	// Dir is where temporary directories are made; empty means the system's.
 	Dir string
 	// Progress is told what is being done; nil is fine.
@@ -69,11 +71,16 @@ type LatencyReport struct {
 	Machine  Machine
 	Duration time.Duration
 	Results  []LatencyResult
+	Reload   *ReloadResult // nil where not asked for
 }
 
-// MarshalJSON writes {"results":[…]}.
+// MarshalJSON writes {"results":[…]}, and "reload" where it was measured.
 func (r *LatencyReport) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{"results": append([]LatencyResult{}, r.Results...)})
+	all := map[string]any{"results": append([]LatencyResult{}, r.Results...)}
+	if r.Reload != nil {
+		all["reload"] = r.Reload
+	}
+	return json.Marshal(all)
 }
 
 // Lost returns how many probes were lost.
@@ -82,6 +89,9 @@ func (r *LatencyReport) Lost() int {
 	for _, x := range r.Results {
 		n += x.Lost
 	}
+	if r.Reload != nil {
+		n += r.Reload.Quiet.Lost + r.Reload.During.Lost
+	}
 	return n
 }
 
@@ -89,6 +99,9 @@ func (r *LatencyReport) Lost() int {
 func RunLatency(ctx context.Context, o LatencyOptions) (*LatencyReport, error) {
 	o = o.WithDefaults()
 	report := &LatencyReport{Machine: ThisMachine(), Duration: o.Duration}
+	if o.Reload < 0 || o.Reload > maxReload {
+		return report, fmt.Errorf("reload: %d is not between 0 and %d", o.Reload, maxReload)
+	}
 	for _, b := range o.Background {
 		if b < 0 || b > 10_000_000 {
 			return report, fmt.Errorf("background: %d is not between 0 and 10000000", b)
@@ -119,7 +132,12 @@ func RunLatency(ctx context.Context, o LatencyOptions) (*LatencyReport, error) {
 		}
 		report.Results = append(report.Results, r)
 	}
-	return report, nil
+	if o.Reload == 0 {
+		return report, nil
+	}
+	o.Progress(fmt.Sprintf("a reload of %d rules beside %d samples/s, probes for twice %s", o.Reload, reloadBackground, o.Duration))
+	report.Reload, err = reload(ctx, p, server, o.Reload, o.Duration)
+	return report, err
 }
 
 // warmUp creates the background's series and sends probes until the server hears of arrivals: it begins to follow them

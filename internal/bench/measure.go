@@ -44,7 +44,12 @@ type lane struct {
 
 // run loads the plans into the tiers above tier 0, lets ticks go by, times each tier's evaluations and compares their
 // results. The first tick is not timed. bytes is what history's head keeps of a series.
-func (c *contest) run(ctx context.Context, tiers []tier, bytes float64) ([]EvalResult, error) {
+func (c *contest) run(ctx context.Context, tiers []tier, bytes float64) (results []EvalResult, err error) {
+	defer func() {
+		for _, t := range tiers {
+			err = errors.Join(err, t.close())
+		}
+	}()
 	zero := &lane{tier: upstream{c.w.store}, plans: c.upstream, bytes: bytes}
 	lanes := []*lane{zero}
 	for _, t := range tiers {

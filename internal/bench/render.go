@@ -173,13 +173,33 @@ func (r *LatencyReport) sections() []section {
 		table: table{head: []string{"background/s", "achieved/s", "probes", "lost", "p50 ms", "p99 ms", "max ms", "POST p50 ms"}},
 	}
 	for _, x := range r.Results {
-		s.table.add(count(x.BackgroundPerS), number(x.AchievedPerS), count(x.N), count(x.Lost), number(x.P50MS), number(x.P99MS),
-			number(x.MaxMS), number(x.PostP50MS))
-		if missed(x) {
-			s.words += fmt.Sprintf(" The background of %s/s was NOT reached on this machine: %s/s came about.", count(x.BackgroundPerS), number(x.AchievedPerS))
-		}
+		s.add(x, count(x.BackgroundPerS))
 	}
-	return []section{s}
+	if r.Reload == nil {
+		return []section{s}
+	}
+	return []section{s, r.Reload.section(s.table.head)}
+}
+
+// section shows a reload under the columns of the other latencies.
+func (r *ReloadResult) section(head []string) section {
+	s := section{
+		title: "Reload",
+		words: fmt.Sprintf("The same with and without a reload that brings %s rules with a kernel each, which took %s ms. The p99 is %s times as long with it.",
+			count(r.Rules), number(r.ReloadMS), number(r.P99Ratio)),
+		table: table{head: append([]string{""}, head[1:]...)},
+	}
+	s.add(r.Quiet, "without")
+	s.add(r.During, "with a reload")
+	return s
+}
+
+// add adds a row of latencies.
+func (s *section) add(x LatencyResult, name string) {
+	s.table.add(name, number(x.AchievedPerS), count(x.N), count(x.Lost), number(x.P50MS), number(x.P99MS), number(x.MaxMS), number(x.PostP50MS))
+	if missed(x) {
+		s.words += fmt.Sprintf(" The background of %s/s was NOT reached on this machine: %s/s came about.", count(x.BackgroundPerS), number(x.AchievedPerS))
+	}
 }
 
 // missed says whether the background fell short by more than 5 %.

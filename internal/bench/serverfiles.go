@@ -12,7 +12,7 @@ func serverFiles(webhook string) map[string]string {
 	return map[string]string{
 		"tocsin.yml": `
 global: {evaluation_interval: 5s}
-rule_files: [rules.yml]
+rule_files: ["rules*.yml"]
 tocsin:
   rules: {evaluation: stream}
   notifications: {alertmanager_config: alertmanager.yml}

@@ -89,6 +89,7 @@ tocsin:
   self_scrape: {enabled: false, interval: 3s}
   rules: {builtin: true, reload_interval: 0s, resend_delay: 2m, for_outage_tolerance: 2h, for_grace_period: 0s,
     evaluation: strict, settle: 0s, windows: {max_size: 1GiB}, overrides: [{files: "r/*.yml", groups: g, evaluation: stream, settle: 1s}]}
+  jit: {mode: adaptive, warmup: off, compile_cpus: [0, 3], compile_nice: -5, max_size: 1MiB, hot_after: 1s, cold_after: 1h, perf_map: yes}
 `,
 	})
 	c, err := Load(filepath.Join(dir, "t.yml"), LoadOptions{LookupEnv: noEnv})
@@ -113,10 +114,21 @@ tocsin:
 			Evaluation: Strict, Windows: Windows{MaxSize: GiB},
 			Overrides: []RulesOverride{{Files: filepath.Join(dir, "r/*.yml"), Groups: "g", Evaluation: Stream, Settle: &second}},
 		},
+		JIT: JIT{
+			Mode: JITAdaptive, CompileCPUs: []int{0, 3}, CompileNice: -5, MaxSize: MiB, HotAfter: second, ColdAfter: d(time.Hour), PerfMap: true,
+		},
 	}, c.Tocsin)
 	require.Empty(t, c.Warnings)
 	require.Equal(t, "r", c.Alertmanager.Route.Receiver)
 	require.Equal(t, []string{filepath.Join(dir, "am.yml"), filepath.Join(dir, "t.yml"), filepath.Join(dir, "web.yml")}, c.Files())
+}
+
+func TestJITModeAlone(t *testing.T) {
+	for _, mode := range []JITMode{JITEager, JITAdaptive, JITOff} {
+		want := DefaultTocsin().JIT
+		want.Mode = mode
+		require.Equal(t, want, mustParse(t, "tocsin: {jit: "+string(mode)+"}\n").Tocsin.JIT)
+	}
 }
 
 func TestNullKeepsTheDefault(t *testing.T) {

@@ -177,12 +177,17 @@ func (g *generator) scalar(v any) string {
 		return v.String()
 	case Evaluation:
 		return string(v)
+	case JITMode:
+		return string(v)
 	case model.Duration:
 		return v.String()
 	case *bool:
 		require.Nil(g.t, v)
 		return "null"
 	case []string:
+		require.Empty(g.t, v)
+		return "[]"
+	case []int:
 		require.Empty(g.t, v)
 		return "[]"
 	case []RulesOverride:

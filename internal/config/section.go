@@ -103,6 +103,11 @@ func (d *sectionDecoder) list(n, pos *yaml.Node, p path, out reflect.Value) {
 }
 
 func (d *sectionDecoder) structure(n, pos *yaml.Node, p path, out reflect.Value) {
+	if short, ok := out.Addr().Interface().(interface{ shorthand() string }); ok && n.Kind == yaml.ScalarNode {
+		name := short.shorthand()
+		d.decode(pos, p.with(step{key: name}), out.Field(fieldNames(out.Type())[name]))
+		return
+	}
 	if n.Kind != yaml.MappingNode {
 		d.fail(pos, p, "is %s where a mapping (key: value) is wanted", kindName(n))
 		return

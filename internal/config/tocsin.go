@@ -40,6 +40,8 @@ type Tocsin struct {
 	SelfScrape SelfScrape `yaml:"self_scrape"`
 	// Rules, their files and their alerts.
 	Rules Rules `yaml:"rules"`
+	// The compiler that makes machine code of rules' arithmetic. A mode alone may stand here, too: jit: adaptive.
+	JIT JIT `yaml:"jit"`
 }
 
 // Web holds the HTTP server's settings.
@@ -190,6 +192,27 @@ type Windows struct {
 	MaxSize Bytes `yaml:"max_size"`
 }
 
+// JIT holds the settings of the compiler that makes machine code of rules' arithmetic.
+type JIT struct {
+	// eager: all of it is compiled when rules are loaded. adaptive: what has cost hot_after without; what was not needed
+	// for cold_after is given back. off: nothing; rules are evaluated all the same, several times slower.
+	Mode JITMode `yaml:"mode"`
+	// Whether readiness waits until everything is compiled and has run once.
+	Warmup bool `yaml:"warmup"`
+	// Processors that the compiler may use, such as [0, 1]. Empty: all that the process may. Linux only.
+	CompileCPUs []int `yaml:"compile_cpus"`
+	// The compiler's priority, from -20 to 19: a higher number leaves others the processor. Linux only.
+	CompileNice int `yaml:"compile_nice"`
+	// How much memory machine code may take. What does not fit is evaluated without.
+	MaxSize Bytes `yaml:"max_size"`
+	// adaptive: what evaluating a piece of arithmetic must have cost before it is compiled.
+	HotAfter model.Duration `yaml:"hot_after"`
+	// adaptive: how long machine code is kept that nobody needs.
+	ColdAfter model.Duration `yaml:"cold_after"`
+	// Whether Linux perf can name the machine code: it is listed in /tmp/perf-PID.map.
+	PerfMap bool `yaml:"perf_map"`
+}
+
 // DefaultTocsin returns the defaults of the `tocsin:` section. The two fields whose default depends on whether there is a file
 // (host.enabled, rules.builtin) are nil here.
 func DefaultTocsin() Tocsin {
@@ -219,6 +242,9 @@ func DefaultTocsin() Tocsin {
 			Evaluation:         Stream,
 			Settle:             d(50 * time.Millisecond),
 			Windows:            Windows{MaxSize: 2 * GiB},
+		},
+		JIT: JIT{
+			Mode: JITEager, Warmup: true, MaxSize: 64 * MiB, HotAfter: d(10 * time.Millisecond), ColdAfter: d(10 * time.Minute),
 		},
 	}
 }

@@ -71,6 +71,7 @@ func (t Tocsin) problems() (out []problem) {
 		}
 	}
 	out = append(out, t.Rules.problems()...)
+	out = append(out, t.JIT.problems()...)
 	slices.SortFunc(out, func(a, b problem) int { return slices.Compare([]string{a.field}, []string{b.field}) })
 	return out
 }

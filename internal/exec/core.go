@@ -101,6 +101,9 @@ type Core struct {
 	sources map[string]*source
 	// bySelector finds the source of a selector that was touched.
 	bySelector map[*window.Selector]*source
+	// lines are the indexes over comparisons with numbers, by the keys of what is compared.
+	lines    map[string]*lines
+	lineHits uint64 // of those that went
 	// demand is what the plans want that were loaded last.
 	demand demand
 	agenda agenda
@@ -125,7 +128,7 @@ func New(o Options) *Core {
 		roots:   map[string]*root{},
 		byPlan:  map[*plan.Plan]*root{},
 		sources: map[string]*source{}, bySelector: map[*window.Selector]*source{},
-		bails: map[string]uint64{},
+		bails: map[string]uint64{}, lines: map[string]*lines{},
 		whole: math.MinInt64,
 	}
 	c.env = &env{

@@ -21,6 +21,8 @@ type env struct {
 	slack int64
 	// subqueryStep returns the resolution of subqueries that name none, in milliseconds.
 	subqueryStep func() int64
+	// pulse is the number of the last or running pulse.
+	pulse uint64
 	// kernels runs programs; nil interprets them.
 	kernels kernel.Library
 }
@@ -30,3 +32,11 @@ type RangeFunc func(ctx context.Context, text string, start, end time.Time, step
 
 // dropName returns ls without what a function's result does not bear: the metric name, its type and its unit.
 func dropName(ls labels.Labels) labels.Labels { return ls.DropReserved(schema.IsMetadataLabel) }
+
+// open returns a runner of p. expression is what it is for, for people.
+func (e *env) open(p *kernel.Program, expression string) kernel.Runner {
+	if e.kernels == nil {
+		return kernel.NewInterpreter(p)
+	}
+	return e.kernels.Open(p, expression)
+}

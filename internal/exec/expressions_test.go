@@ -11,7 +11,7 @@ func randomExpression(r *rand.Rand, depth int) string {
 		return randomLeaf(r)
 	}
 	in := func() string { return randomExpression(r, depth-1) }
-	switch r.IntN(12) {
+	switch r.IntN(15) {
 	case 0, 1:
 		return fmt.Sprintf("%s %s(%s)", pick(r, "sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"), grouping(r), in())
 	case 2:
@@ -32,8 +32,36 @@ func randomExpression(r *rand.Rand, depth int) string {
 		return fmt.Sprintf("(%s) %s sum by (instance, zone) (%s)", in(), pick(r, "+", "-", "*", "/", ">", "<= bool"), in())
 	case 10:
 		return fmt.Sprintf("label_replace(%s, \"zone\", \"$1x\", \"instance\", \"(.*)\")", in())
+	case 11, 12, 13:
+		return aligned(r, depth)
 	}
 	return fmt.Sprintf(pick(r, "absent(%s)", "vector(scalar(%s))", "sort(%s)", "clamp(%s, 1, 10)"), in())
+}
+
+// aligned returns an expression over several views of the same series, which meet lane by lane.
+func aligned(r *rand.Rand, depth int) string {
+	selector := pick(r, "m_total", "up", "down", `m_total{zone!="b"}`, `{__name__=~"up|down"}`)
+	var view func(depth int) string
+	view = func(depth int) string {
+		if depth <= 0 {
+			if r.IntN(2) == 0 {
+				return selector
+			}
+			return fmt.Sprintf("%s(%s[%s])", pick(r, "rate", "avg_over_time", "last_over_time", "max_over_time"), selector, pick(r, "1m", "2m"))
+		}
+		switch r.IntN(6) {
+		case 0:
+			return fmt.Sprintf("%s(%s)", pick(r, "abs", "-", "sgn", "floor", "ceil", "sqrt", "deg", "rad", "round"), view(depth-1))
+		case 1:
+			return fmt.Sprintf(pick(r, "clamp(%s, 0, 5)", "clamp_min(%s, -0)", "clamp_max(%s, -0)", "round(%s, 0.3)", "clamp_max(%s, NaN)"), view(depth-1))
+		case 2:
+			return fmt.Sprintf("(%s) %s %s", view(depth-1), pick(r, "+", "-", "*", "/", ">", "<=", "!=", "< bool"), pick(r, "2", "0", "-1.5", "time()", "scalar(up)"))
+		case 3:
+			return fmt.Sprintf("%s %s (%s)", pick(r, "2", "0", "100"), pick(r, "-", "/", "<", ">= bool"), view(depth-1))
+		}
+		return fmt.Sprintf("(%s) %s (%s)", view(depth-1), pick(r, "+", "-", "*", "/", ">", "<", "== bool", "and", "or", "unless"), view(depth-1))
+	}
+	return view(depth)
 }
 
 func randomLeaf(r *rand.Rand) string {

@@ -19,8 +19,8 @@ type source struct {
 // root is a plan in the graph.
 type root struct {
 	unit *unit
-	// plans are those that are this root's.
-	plans []*plan.Plan
+	// plans are those that are this root's, next those of the Load that is under way.
+	plans, next []*plan.Plan
 	// order are the units that it needs, inputs first.
 	order      []*unit
 	sources    []*source // those that look at the present
@@ -77,6 +77,9 @@ func (c *Core) build(n *plan.Node) *unit {
 		return u
 	}
 	if !c.opts.Separate {
+		if u := c.buildLined(n); u != nil {
+			return u
+		}
 		if u := c.buildKernel(n); u != nil {
 			return u
 		}
@@ -110,6 +113,22 @@ func (c *Core) buildKernel(n *plan.Node) *unit {
 	return nil
 }
 
+// buildLined returns the unit of n if it is a comparison that an index answers, nil otherwise.
+func (c *Core) buildLined(n *plan.Node) *unit {
+	v, number, ok := lineOf(n)
+	if !ok || c.lines[v.Key] == nil && c.demand.lines[v.Key] < minLines {
+		return nil
+	}
+	below := c.build(v)
+	below.bindDeep()
+	x := c.lines[v.Key]
+	if x == nil {
+		x = newLines(below.op.out(), c.env)
+		c.lines[v.Key] = x
+	}
+	return c.install(n, []*unit{below}, newLined(n, below.op, x, number))
+}
+
 // buildAll returns the units of nodes, and their operators by key.
 func (c *Core) buildAll(nodes []*plan.Node) (units []*unit, at map[string]operator) {
 	at = make(map[string]operator, len(nodes))
@@ -140,6 +159,7 @@ func (c *Core) install(n *plan.Node, below []*unit, op operator) *unit {
 	}
 	u.windowed, _ = u.op.(*windowed)
 	u.fused, _ = u.op.(*fused)
+	u.lined, _ = u.op.(*lined)
 	if sub, ok := u.op.(*subwindow); ok {
 		sub.id, u.stepped = u.id, true
 	}
@@ -199,6 +219,11 @@ func (c *Core) drop(u *unit) {
 	if closer, ok := u.op.(interface{ close() }); ok {
 		closer.close()
 	}
+	if l, ok := u.op.(*lined); ok && l.lines.users == 0 {
+		l.lines.runner.Close()
+		c.lineHits += l.lines.hits
+		delete(c.lines, l.in.node.Key)
+	}
 	if u.node.Select != nil {
 		s := c.sources[u.node.Select.Key]
 		s.leaves = without(s.leaves, u)
@@ -253,19 +278,21 @@ func (u *unit) withAllBelow(order []*unit, seen map[*unit]bool) []*unit {
 
 // spreadStreaming tells the units which of them streaming plans need.
 func (c *Core) spreadStreaming() {
-	streams := map[*unit]bool{}
+	for _, u := range c.units {
+		u.streams = false
+	}
 	for _, r := range c.roots {
 		if r.streaming {
 			for _, u := range r.order {
-				streams[u] = true
+				u.streams = true
 			}
 		}
 	}
 	for _, u := range c.units {
-		if streams[u] && !u.streaming {
+		if u.streams && !u.streaming {
 			u.at, u.evaluated = never, false // It may have missed marks: the next evaluation is a full one.
 		}
-		u.streaming = streams[u]
+		u.streaming = u.streams
 	}
 	for _, u := range c.units {
 		followed := false

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -60,42 +62,76 @@ func (c *Core) bindFresh(fresh []*root) {
 	}
 }
 
-// replace builds what is new and drops what is gone. It returns the roots whose windows are to be filled.
+// loadShare is for how long a Load holds up samples that arrive, about, at a time.
+const loadShare = 500 * time.Microsecond
+
+// replace builds what is new and drops what is gone. It returns the roots whose windows are to be filled. Until it is
+// done, the plans of before are the ones that can be evaluated.
 func (c *Core) replace(plans []*plan.Plan) (fresh []*root) {
+	want := demandOf(plans)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.demand = demandOf(plans)
+	c.demand = want
+	c.mu.Unlock()
 	next := make(map[string]*root, len(plans))
-	clear(c.byPlan)
-	for _, p := range plans {
-		if p.Root() == nil {
-			continue
+	byPlan := make(map[*plan.Plan]*root, len(plans))
+	c.inShares(len(plans), func(i int) {
+		if p := plans[i]; p.Root() != nil {
+			r := c.claim(p, next, &fresh)
+			r.next = append(r.next, p)
+			byPlan[p] = r
 		}
-		key := p.Root().Key
-		r := next[key]
-		if r == nil {
-			if r = c.roots[key]; r == nil {
-				r = c.newRoot(p.Root())
-				fresh = append(fresh, r)
-			} else if !r.filled { // A Load before this one failed.
-				fresh = append(fresh, r)
-			}
-			next[key] = r
-			r.plans = r.plans[:0]
-		}
-		c.byPlan[p] = r
-		r.plans = append(r.plans, p)
-	}
+	})
+	c.mu.Lock()
+	var gone []*root
 	for key, r := range c.roots {
 		if next[key] == nil {
-			r.unit.roots = without(r.unit.roots, r)
-			c.drop(r.unit)
+			gone = append(gone, r)
 		}
 	}
-	c.roots = next
+	c.roots, c.byPlan = next, byPlan
+	for _, r := range next {
+		r.plans, r.next = r.next, nil
+	}
+	for _, r := range gone {
+		r.streaming = false
+		r.unit.roots = without(r.unit.roots, r)
+	}
+	c.mu.Unlock()
+	c.inShares(len(gone), func(i int) { c.drop(gone[i].unit) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.agenda = agenda{} // It would hold on to what went.
 	c.spreadStreaming()
 	return fresh
+}
+
+// claim returns p's root among next: one that another plan has claimed, one that there was, or a new one.
+func (c *Core) claim(p *plan.Plan, next map[string]*root, fresh *[]*root) *root {
+	key := p.Root().Key
+	r := next[key]
+	if r != nil {
+		return r
+	}
+	if r = c.roots[key]; r == nil {
+		r = c.newRoot(p.Root())
+		*fresh = append(*fresh, r)
+	} else if !r.filled { // A Load before this one failed.
+		*fresh = append(*fresh, r)
+	}
+	next[key] = r
+	return r
+}
+
+// inShares does n things under the lock, and lets others have it in between.
+func (c *Core) inShares(n int, do func(i int)) {
+	for i := 0; i < n; {
+		c.mu.Lock()
+		for began := time.Now(); i < n && time.Since(began) < loadShare; i++ {
+			do(i)
+		}
+		c.mu.Unlock()
+		runtime.Gosched()
+	}
 }
 
 // selectsOf returns, by the matchers' keys, what the roots select, each with the longest span.

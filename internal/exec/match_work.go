@@ -45,6 +45,8 @@ func newMatched(d *demand, top, head *plan.Node, at map[string]operator, e *env)
 	return m
 }
 
+func (m *match) works() *work { return m.kernel }
+
 // close gives the kernel back.
 func (m *match) close() {
 	if m.kernel != nil {

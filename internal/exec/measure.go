@@ -15,6 +15,8 @@ type Measured struct {
 	NsPerEvaluation float64
 	// Bytes is what its columns and tables occupy; windows of samples are counted for the whole Core, see Stats.
 	Bytes int
+	// Kernel is how the node's arithmetic runs, nil where it is none.
+	Kernel *plan.Kernel
 }
 
 // Measure returns what is known of the node with the given key; false if no loaded plan has it.
@@ -34,8 +36,47 @@ func (c *Core) Measure(key string) (Measured, bool) {
 		m.Lanes, m.Valid = 1, 1
 		return m, true
 	}
+	m.Kernel = u.kernel()
 	m.Lanes, m.Valid = out.lanes.Used(), out.column.OK.Count()
 	return m, true
+}
+
+// kernel says how u's arithmetic runs, nil where it is none.
+func (u *unit) kernel() *plan.Kernel {
+	k := &plan.Kernel{}
+	switch op := u.op.(type) {
+	case interface{ works() *work }:
+		w := op.works()
+		if w == nil {
+			return nil
+		}
+		k.ID, k.Tier, k.Operations = w.runner.ID(), w.runner.Tier(), len(w.program.Code)
+	case *lined:
+		k.Indexed, k.ID, k.Tier, k.Operations = true, op.lines.runner.ID(), op.lines.runner.Tier(), 1
+	default:
+		return nil
+	}
+	k.Lanes = u.op.out().lanes.Len()
+	if u.cost.lanes > 0 {
+		k.NsPerLane = float64(u.cost.swept.Nanoseconds()) / float64(u.cost.lanes)
+	}
+	return k
+}
+
+// Kernels returns the kernels of p, inputs first; nil where it has none.
+func (c *Core) Kernels(p *plan.Plan) (kernels []plan.Kernel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.find(p)
+	if r == nil {
+		return nil
+	}
+	for _, u := range r.order {
+		if k := u.kernel(); k != nil {
+			kernels = append(kernels, *k)
+		}
+	}
+	return kernels
 }
 
 // bytes returns what u occupies, as far as its operator says so.

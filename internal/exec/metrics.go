@@ -16,6 +16,10 @@ type Stats struct {
 	Pulses       uint64
 	// Bails counts the evaluations that were left to tier 0, by reason.
 	Bails map[string]uint64
+	// Lines are the comparisons with numbers that indexes answer; LineHits counts the evaluations that they answered
+	// without looking at a lane.
+	Lines    int
+	LineHits uint64
 }
 
 // Stats returns the present numbers.
@@ -30,6 +34,11 @@ func (c *Core) Stats() Stats {
 	for _, u := range c.units {
 		s.NodeBytes += int64(u.bytes())
 	}
+	s.LineHits = c.lineHits
+	for _, x := range c.lines {
+		s.NodeBytes += int64(x.index.Bytes())
+		s.Lines, s.LineHits = s.Lines+x.index.Len(), s.LineHits+x.hits
+	}
 	return s
 }
 
@@ -37,7 +46,7 @@ func (c *Core) Stats() Stats {
 type Collector struct {
 	core                                                             *Core
 	series, samples, windowBytes, nodeBytes, perSeries, nodes, plans *prometheus.Desc
-	pulses, bails                                                    *prometheus.Desc
+	pulses, bails, lines, lineHits                                   *prometheus.Desc
 }
 
 // NewCollector returns the collector of core.
@@ -56,13 +65,15 @@ func NewCollector(core *Core) *Collector {
 		plans:       desc("plans", "Distinct expressions of compiled rules."),
 		pulses:      desc("pulses_total", "Times at which what arrived was followed."),
 		bails:       desc("fallbacks_total", "Evaluations of compiled rules that the upstream engine answered, by reason.", "reason"),
+		lines:       desc("threshold_lines", "Comparisons with numbers that threshold indexes answer."),
+		lineHits:    desc("threshold_hits_total", "Evaluations of comparisons that a threshold index answered without looking at a series again."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (m *Collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.series, m.samples, m.windowBytes, m.nodeBytes, m.perSeries, m.nodes, m.plans, m.pulses, m.bails,
+		m.series, m.samples, m.windowBytes, m.nodeBytes, m.perSeries, m.nodes, m.plans, m.pulses, m.bails, m.lines, m.lineHits,
 	} {
 		to <- d
 	}
@@ -80,6 +91,8 @@ func (m *Collector) Collect(to chan<- prometheus.Metric) {
 	gauge(m.nodes, float64(s.Nodes))
 	gauge(m.plans, float64(s.Plans))
 	to <- prometheus.MustNewConstMetric(m.pulses, prometheus.CounterValue, float64(s.Pulses))
+	gauge(m.lines, float64(s.Lines))
+	to <- prometheus.MustNewConstMetric(m.lineHits, prometheus.CounterValue, float64(s.LineHits))
 	for reason, n := range s.Bails {
 		to <- prometheus.MustNewConstMetric(m.bails, prometheus.CounterValue, float64(n), reason)
 	}

@@ -36,6 +36,8 @@ type output struct {
 	shape
 	// column has the values. V may be shared with an input's (a filter), OK never is.
 	column column.Column
+	// occupied, where there is one, says which words of OK are not zero: then the others need not be looked at.
+	occupied column.Bitmap
 	// scalar is the value where node.Scalar; then there are no lanes. changed says, during an update, that it is
 	// another than before (NaN equals NaN).
 	scalar  float64

@@ -41,6 +41,7 @@ func (c *Core) Pulse(now int64, buf []Touched) (touched []Touched, next int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pulses++
+	c.env.pulse = c.pulses
 	c.pulsed = now
 	c.store.Expire(now)
 	a := &c.agenda

@@ -35,14 +35,28 @@ func (r *root) appendResult(buf promql.Vector, at int64) (promql.Vector, error) 
 	}
 	r.result.follow(out)
 	from := len(buf)
-	for w, ok := range out.column.OK {
-		for ; ok != 0; ok &= ok - 1 {
-			lane := uint32(w*column.WordLanes + bits.TrailingZeros64(ok))
-			buf = append(buf, promql.Sample{T: at, F: out.column.V[lane], Metric: r.result.of(out, lane)})
+	if out.occupied == nil {
+		for w := range out.column.OK {
+			buf = r.result.appendWord(buf, out, w, at)
+		}
+	} else {
+		for i, words := range out.occupied {
+			for ; words != 0; words &= words - 1 {
+				buf = r.result.appendWord(buf, out, i*column.WordLanes+bits.TrailingZeros64(words), at)
+			}
 		}
 	}
 	order(u.node, buf[from:])
 	return buf, nil
+}
+
+// appendWord appends the elements of word w.
+func (r *result) appendWord(buf promql.Vector, out *output, w int, at int64) promql.Vector {
+	for ok := out.column.OK[w]; ok != 0; ok &= ok - 1 {
+		lane := uint32(w*column.WordLanes + bits.TrailingZeros64(ok))
+		buf = append(buf, promql.Sample{T: at, F: out.column.V[lane], Metric: r.of(out, lane)})
+	}
+	return buf
 }
 
 // follow forgets the labels of lanes that changed hands.

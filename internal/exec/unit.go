@@ -28,6 +28,7 @@ type unit struct {
 	// holders are the units and roots that use it; at none it goes.
 	holders   int
 	streaming bool
+	streams   bool    // scratch of spreadStreaming
 	roots     []*root // whose root it is
 	unique    *uniqueness
 
@@ -48,7 +49,9 @@ type unit struct {
 	// took slideCost for it.
 	windowed *windowed
 	// fused is the operator where it is a kernel.
-	fused     *fused
+	fused *fused
+	// lined is the operator where an index answers it.
+	lined     *lined
 	slid      int64
 	slideCost time.Duration
 	// stepped says that a subquery is at or below it: then the samples that are known do not tell whether it moved.
@@ -61,6 +64,9 @@ type unit struct {
 type cost struct {
 	evaluations uint64
 	total       time.Duration
+	// lanes are those that full evaluations went over, swept what these took.
+	lanes uint64
+	swept time.Duration
 }
 
 func (c *cost) add(d time.Duration) {
@@ -112,6 +118,9 @@ func (u *unit) full(at int64) error {
 	out.changed = false
 	u.slideCost, u.slid = time.Since(start), at
 	u.cost.add(u.slideCost)
+	if out.lanes != nil {
+		u.cost.lanes, u.cost.swept = u.cost.lanes+uint64(out.lanes.Len()), u.cost.swept+u.slideCost
+	}
 	if err == nil && u.unique != nil {
 		err = u.unique.check(out)
 	}
@@ -205,6 +214,10 @@ func (u *unit) retouch() {
 			for _, w := range in.marks.Words() {
 				touch(w)
 			}
+		}
+	case u.lined != nil:
+		for _, w := range u.lined.in.marks.Words() {
+			touch(w)
 		}
 	case u.node.Select != nil:
 		for _, w := range u.sources[len(u.sources)-1].selector.Marks().Words() {

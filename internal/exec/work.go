@@ -21,11 +21,7 @@ func newWork(l *lowering, value, mask int32, e *env, expression string) *work {
 	for _, arg := range l.args {
 		k.args = append(k.args, newScalarInput(arg))
 	}
-	if e.kernels == nil {
-		k.runner = kernel.NewInterpreter(k.program)
-	} else {
-		k.runner = e.kernels.Open(k.program, expression)
-	}
+	k.runner = e.open(k.program, expression)
 	k.block.In = make([]kernel.Input, k.program.Inputs)
 	k.block.Params = make([]float64, len(k.params))
 	for i, p := range k.params {
@@ -33,6 +29,8 @@ func newWork(l *lowering, value, mask int32, e *env, expression string) *work {
 	}
 	return k
 }
+
+func (k *work) works() *work { return k }
 
 // settle prepares the parameters as of t. It reports whether they are others than last time.
 func (k *work) settle(t int64) (moved bool) {

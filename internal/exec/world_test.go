@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/exec"
+	"github.com/tocsin/tocsin/internal/jit"
+	"github.com/tocsin/tocsin/internal/kernel"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/window"
 )
@@ -32,6 +35,7 @@ type world struct {
 	storage  *teststorage.TestStorage
 	upstream *promql.Engine
 	core     *exec.Core
+	kernels  kernel.Library
 	series   []*traffic
 	now      int64
 	plans    []*plan.Plan
@@ -58,7 +62,8 @@ func newWorld(t testing.TB, r *rand.Rand, texts ...string) *world {
 			Parser:                   parser.NewParser(promqltest.TestParserOpts),
 		}),
 	}
-	w.core = exec.New(exec.Options{Range: w.rangeQuery, Separate: r.IntN(4) == 0})
+	w.kernels = someKernels(r)
+	w.core = exec.New(exec.Options{Range: w.rangeQuery, Kernels: w.kernels, Separate: r.IntN(4) == 0})
 	compiler := plan.NewCompiler(plan.Options{ExperimentalFunctions: true})
 	for _, text := range texts {
 		p, err := compiler.Compile(text)
@@ -67,6 +72,17 @@ func newWorld(t testing.TB, r *rand.Rand, texts ...string) *world {
 		w.populate(p)
 	}
 	return w
+}
+
+// machineCode is what all worlds of the test binary share that run kernels as machine code.
+var machineCode = sync.OnceValue(func() kernel.Library { return jit.New(jit.Options{}) })
+
+// someKernels returns what runs kernels: machine code, or nothing, so that they are interpreted.
+func someKernels(r *rand.Rand) kernel.Library {
+	if r.IntN(2) == 0 {
+		return nil
+	}
+	return machineCode()
 }
 
 func (w *world) rangeQuery(ctx context.Context, text string, start, end time.Time, step time.Duration) (promql.Matrix, error) {

@@ -33,6 +33,32 @@ type Measurement struct {
 	NsPerEval   float64 `json:"nsPerEval"`
 	// Bytes is the memory of its columns and tables.
 	Bytes int `json:"bytes"`
+	// Kernel is how the node's arithmetic runs, with that of nodes below it, nil where it is none.
+	Kernel *Kernel `json:"kernel,omitempty"`
+}
+
+// Kernel is arithmetic of a plan at work.
+type Kernel struct {
+	// ID names the kernel among those of the process, "" where it is not shared with anybody.
+	ID string `json:"id,omitempty"`
+	// Tier is 1 for vectorised Go, 2 for machine code; Indexed says that an index over all comparisons of the same values
+	// with numbers answers in the kernel's place.
+	Tier    int  `json:"tier"`
+	Indexed bool `json:"indexed,omitempty"`
+	// Operations is how many instructions the kernel has.
+	Operations int `json:"operations"`
+	// Lanes is how many series or groups it is computed for at a tick, NsPerLane what one takes there.
+	Lanes     int     `json:"lanes"`
+	NsPerLane float64 `json:"nsPerLane"`
+}
+
+// words says for people how k runs.
+func (k *Kernel) words() string {
+	if k.Indexed {
+		return "threshold index"
+	}
+	return strings.TrimSpace(fmt.Sprintf("kernel %s", k.ID)) +
+		fmt.Sprintf(" of %d operations on tier %d, %.2f ns a lane", k.Operations, k.Tier, k.NsPerLane)
 }
 
 // Sharing numbers the nodes of plans and counts how many plans use each. It does not change once made.
@@ -137,6 +163,9 @@ func (t *Tree) line() string {
 			notes = append(notes, fmt.Sprintf("%d evaluations of %.0f ns", m.Evaluations, m.NsPerEval))
 		}
 		notes = append(notes, fmt.Sprintf("%d bytes", m.Bytes))
+		if m.Kernel != nil {
+			notes = append(notes, m.Kernel.words())
+		}
 	}
 	if len(notes) > 0 {
 		line += " " + strings.Join(notes, ", ")

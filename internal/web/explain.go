@@ -88,7 +88,7 @@ func (t *Tenant) explain(wanted func(engine.GroupStatus, *rule.Rule) bool) []exp
 			if wanted(g, r.Rule) {
 				out = append(out, explainedRule{
 					File: g.File, Group: g.Name, Name: r.Rule.Name, Type: r.Rule.Kind, Query: r.Rule.Plan.String(),
-					tierFields: tierOf(r, t.Fallbacks), Plan: sharing.Explain(r.Rule.Plan, t.Measure),
+					tierFields: t.tierOf(r), Plan: sharing.Explain(r.Rule.Plan, t.Measure),
 				})
 			}
 		}
@@ -99,8 +99,11 @@ func (t *Tenant) explain(wanted func(engine.GroupStatus, *rule.Rule) bool) []exp
 // write writes e as text: whose plan it is, then the plan, a node a line. A client that went away has no use for errors.
 func (e explainedRule) write(w io.Writer) {
 	fmt.Fprintf(w, "%s / %s / %s: tier %d", e.File, e.Group, e.Name, e.Tier)
-	if e.TierReason != "" {
+	switch {
+	case e.TierReason != "" && e.Tier == int(plan.Tier0):
 		fmt.Fprintf(w, ", not compiled: %s", e.TierReason)
+	case e.TierReason != "":
+		fmt.Fprintf(w, ", %s", e.TierReason)
 	}
 	fmt.Fprintln(w)
 	if left := fallbackWords(e.TierFallbacks); left != "" {

@@ -32,6 +32,8 @@ type tierFields struct {
 	TicksOnly string `json:"ticksOnly,omitempty"`
 	// TierFallbacks counts the evaluations that were left to tier 0 all the same, by reason.
 	TierFallbacks map[string]uint64 `json:"tierFallbacks,omitempty"`
+	// Kernels are the pieces of its arithmetic, inputs first.
+	Kernels []plan.Kernel `json:"kernels,omitempty"`
 }
 
 type alertingRule struct {
@@ -66,7 +68,7 @@ func (t *Tenant) serveRules(c *plan.Compiler) http.HandlerFunc {
 			badData(w, err)
 			return
 		}
-		q.fallbacks = t.Fallbacks
+		q.tier = t.tierOf
 		found, err := q.page(t.groups())
 		if err != nil {
 			badData(w, err)
@@ -85,15 +87,17 @@ type rulesQuery struct {
 	// limit is how many groups a page has, zero for all; token names the group that the page starts with.
 	limit int
 	token string
-	// fallbacks is Tenant.Fallbacks.
-	fallbacks func(*plan.Plan) map[string]uint64
+	// tier is Tenant.tierOf.
+	tier func(engine.RuleStatus) tierFields
 }
 
 func parseRulesQuery(c *plan.Compiler, r *http.Request) (rulesQuery, error) {
 	if err := r.ParseForm(); err != nil {
 		return rulesQuery{}, fmt.Errorf("error parsing form values: %w", err)
 	}
-	q := rulesQuery{names: r.Form["rule_name[]"], groups: r.Form["rule_group[]"], files: r.Form["file[]"]}
+	q := rulesQuery{
+		names: r.Form["rule_name[]"], groups: r.Form["rule_group[]"], files: r.Form["file[]"], tier: (&Tenant{}).tierOf,
+	}
 	var err error
 	if q.matchers, err = parseMatchers(c, r.Form["match[]"]); err != nil {
 		return q, err
@@ -215,7 +219,7 @@ func (q rulesQuery) alertingRule(r engine.RuleStatus) alertingRule {
 			LastEvaluation: r.LastEvaluation,
 			Type:           string(rule.Alerting),
 		},
-		tierFields: tierOf(r, q.fallbacks),
+		tierFields: q.tier(r),
 	}
 }
 
@@ -231,7 +235,7 @@ func (q rulesQuery) recordingRule(r engine.RuleStatus) recordingRule {
 			LastEvaluation: r.LastEvaluation,
 			Type:           string(rule.Recording),
 		},
-		tierFields: tierOf(r, q.fallbacks),
+		tierFields: q.tier(r),
 	}
 }
 
@@ -288,12 +292,26 @@ func ruleHealth(r engine.RuleStatus) rules.RuleHealth {
 	return rules.RuleHealth(r.Health)
 }
 
-// tierOf says how r runs; fallbacks may be nil.
-func tierOf(r engine.RuleStatus, fallbacks func(*plan.Plan) map[string]uint64) tierFields {
+// tierOf says how r runs.
+func (t *Tenant) tierOf(r engine.RuleStatus) tierFields {
 	tier, reason := r.Rule.Plan.Tier()
 	out := tierFields{Tier: int(tier), TierReason: reason, TicksOnly: r.TicksOnly}
-	if fallbacks != nil {
-		out.TierFallbacks = fallbacks(r.Rule.Plan)
+	if t.Fallbacks != nil {
+		out.TierFallbacks = t.Fallbacks(r.Rule.Plan)
+	}
+	if t.Kernels == nil || tier == plan.Tier0 {
+		return out
+	}
+	out.Kernels = t.Kernels(r.Rule.Plan)
+	for _, k := range out.Kernels {
+		out.Tier = max(out.Tier, k.Tier)
+	}
+	switch {
+	case out.Tier > int(plan.Tier1):
+	case len(out.Kernels) == 0:
+		out.TierReason = "it has no arithmetic to compile"
+	default:
+		out.TierReason = "its arithmetic is not compiled to machine code"
 	}
 	return out
 }

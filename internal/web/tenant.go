@@ -30,6 +30,8 @@ type Tenant struct {
 	RuleFiles func() []rule.FileStatus
 	// Fallbacks counts by reason the evaluations of a compiled rule that were left to tier 0; nil or empty where none was.
 	Fallbacks func(*plan.Plan) map[string]uint64
+	// Kernels are the pieces of a compiled rule's arithmetic, and how they run; nil where nobody knows.
+	Kernels func(*plan.Plan) []plan.Kernel
 	// Measure says what is known of a compiled rule's node at work, nil where nothing is. /api/v1/rules/explain shows it.
 	Measure func(*plan.Node) *plan.Measurement
 	// Config is the running configuration, for /api/v1/status/config and external labels.

@@ -177,7 +177,7 @@ func (t *Tenant) groupViewOf(g engine.GroupStatus, m clock) groupView {
 }
 
 func (t *Tenant) ruleViewOf(g engine.GroupStatus, r engine.RuleStatus, m clock) ruleView {
-	tier := tierOf(r, t.Fallbacks)
+	tier := t.tierOf(r)
 	v := ruleView{
 		Name: r.Rule.Name, Expr: r.Rule.Plan.String(), Kind: string(r.Rule.Kind), Health: string(ruleHealth(r)),
 		Error: r.LastError, Took: took(r.EvaluationTime), Last: m.moment(r.LastEvaluation),

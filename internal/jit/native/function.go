@@ -35,7 +35,8 @@ const slotWords = 8
 // Run computes b.V and b.OK with machine code compiled from p, which spills to so many slots. It panics where b is not what
 // p works on. It allocates where b's scratch memory is too small yet, and not from then on.
 //
-// The code is called once for all b.Words words, with the address of an argument block in RDI (amd64) or R0 (arm64): words
+// Nothing can stop machine code, and the collector waits for it: so it is called for a few words after the other, for as
+// many as it surely does within callTime. Each time it gets the address of an argument block in RDI (amd64) or R0 (arm64): words
 // of 8 bytes that hold the number of words; the addresses of the parameters, of the spill area (64-byte slots at a multiple
 // of 64), of the result's bitmap and of its values; and for each input the addresses of its values and of its bitmap.
 // Where there is no such slice, the address is 0. The code returns without having called, keeps the stack pointer, on
@@ -65,8 +66,45 @@ func (f *Function) Run(b *kernel.Block, p *kernel.Program, spill int) {
 		pair[0], pair[1] = address(inputs[i].V), address(inputs[i].OK)
 		columns = columns[2:]
 	}
-	call(entry, &head[0])
+	for left, step := b.Words, wordsPerCall(p); ; {
+		n := min(left, step)
+		head[argWords] = uint64(n)
+		call(entry, &head[0])
+		if left -= n; left == 0 {
+			break
+		}
+		ahead(head, args[argInputs:spillAt], uint64(n))
+	}
 	runtime.KeepAlive(b)
+}
+
+// callTime is how long one call of machine code may take, in nanoseconds; wordTime and stepTime are what a word of a
+// column that has to come from memory takes at worst, and an instruction of a program for all lanes of a word.
+const (
+	callTime = 40_000
+	wordTime = 100
+	stepTime = 20
+)
+
+// wordsPerCall returns for how many words at most p's code is called at a time.
+func wordsPerCall(p *kernel.Program) int {
+	return max(1, callTime/(wordTime*(p.Inputs+1)+stepTime*len(p.Code)))
+}
+
+// ahead moves the addresses n words on, those that there are.
+func ahead(head *[argInputs]uint64, columns []uint64, n uint64) {
+	const bitmapBytes, valueBytes = 8, 8 * kernel.WordLanes
+	move := func(at *uint64, bytes uint64) {
+		if *at != 0 {
+			*at += bytes * n
+		}
+	}
+	move(&head[argOK], bitmapBytes)
+	move(&head[argV], valueBytes)
+	for i := 0; i < len(columns); i += 2 {
+		move(&columns[i], valueBytes)
+		move(&columns[i+1], bitmapBytes)
+	}
 }
 
 // address returns where the elements of s stand, 0 where there are none.
