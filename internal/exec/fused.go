@@ -43,7 +43,7 @@ func newFused(d *demand, n *plan.Node, at map[string]operator, e *env) *fused {
 			f.shared, value = place, kernel.None
 		}
 	}
-	f.work = newWork(l, value, result.mask, e, n.Key)
+	f.work = newWork(l, value, result.mask, e, n.Text())
 	return f
 }
 

@@ -41,7 +41,7 @@ func newMatched(d *demand, top, head *plan.Node, at map[string]operator, e *env)
 		m.column.V = nil // It may have been shared.
 		m.column.Grow(m.many.in.lanes.Len())
 	}
-	m.kernel = newWork(l, value, result.mask, e, top.Key)
+	m.kernel = newWork(l, value, result.mask, e, top.Text())
 	return m
 }
 

@@ -18,6 +18,8 @@ type Tree struct {
 	Shared int `json:"shared,omitempty"`
 	// Again says that the node stands further up in the same tree, where its children are.
 	Again bool `json:"again,omitempty"`
+	// Within says that the node is computed in the kernel of a node above it, and has no column of its own.
+	Within bool `json:"within,omitempty"`
 	// Measurement is of the node at work, nil where nobody measured.
 	*Measurement
 	Children []*Tree `json:"children,omitempty"`
@@ -98,10 +100,11 @@ func (s *Sharing) Explain(p *Plan, measure func(*Node) *Measurement) *Tree {
 	if p.root == nil {
 		return nil
 	}
-	return s.tree(p.root, measure, map[string]bool{})
+	return s.tree(p.root, measure, map[string]bool{}, false)
 }
 
-func (s *Sharing) tree(n *Node, measure func(*Node) *Measurement, seen map[string]bool) *Tree {
+// tree returns n's tree. kernel says that the node above is computed in a kernel.
+func (s *Sharing) tree(n *Node, measure func(*Node) *Measurement, seen map[string]bool, kernel bool) *Tree {
 	op, detail := n.words()
 	t := &Tree{ID: s.ids[n.Key], Op: op, Detail: detail}
 	if n.Op == Number || n.Op == Time {
@@ -114,9 +117,11 @@ func (s *Sharing) tree(n *Node, measure func(*Node) *Measurement, seen map[strin
 	seen[n.Key] = true
 	if measure != nil {
 		t.Measurement = measure(n)
+		t.Within = kernel && t.Measurement == nil
 	}
+	kernel = t.Within || t.Measurement != nil && t.Kernel != nil
 	for _, in := range n.In {
-		t.Children = append(t.Children, s.tree(in, measure, seen))
+		t.Children = append(t.Children, s.tree(in, measure, seen, kernel))
 	}
 	return t
 }
@@ -156,6 +161,9 @@ func (t *Tree) line() string {
 	}
 	if t.Again {
 		notes = append(notes, "as above")
+	}
+	if t.Within {
+		notes = append(notes, "in the kernel above")
 	}
 	if m := t.Measurement; m != nil {
 		notes = append(notes, fmt.Sprintf("%d of %d lanes valid", m.Valid, m.Lanes))

@@ -134,3 +134,48 @@ func (r *Relabeling) words() string {
 	}
 	return quoted([]string{r.Dst, r.Replacement, r.Src[0], r.Regex})
 }
+
+// Text says in a line, close to PromQL, what n computes; for people.
+func (n *Node) Text() string {
+	var b strings.Builder
+	n.text(&b, false)
+	return b.String()
+}
+
+func (n *Node) text(b *strings.Builder, inner bool) {
+	op, detail := n.words()
+	switch n.Op {
+	case Arithmetic, Match, Set:
+		if inner {
+			b.WriteByte('(')
+		}
+		n.In[0].text(b, true)
+		b.WriteString(" " + op + " ")
+		if detail != "" {
+			b.WriteString(detail + " ")
+		}
+		n.In[1].text(b, true)
+		if inner {
+			b.WriteByte(')')
+		}
+		return
+	case Instant:
+		if !n.Select.Timestamp {
+			b.WriteString(detail)
+			return
+		}
+	case Number, Time:
+		b.WriteString(op)
+		return
+	}
+	parts := make([]string, 0, len(n.In)+1)
+	for _, in := range n.In {
+		parts = append(parts, in.Text())
+	}
+	if detail != "" && n.Op != Aggregate {
+		parts = append(parts, detail)
+	} else if detail != "" {
+		op += " " + detail
+	}
+	b.WriteString(op + "(" + strings.Join(parts, ", ") + ")")
+}
