@@ -16,6 +16,7 @@ import (
 type benchCmd struct {
 	Eval    benchEvalCmd    `cmd:"" help:"What evaluating rules costs, on every tier, over the same samples."`
 	Latency benchLatencyCmd `cmd:"" help:"How long a sample takes from the front door to a delivered notification."`
+	Jit     benchJitCmd     `cmd:"" help:"What machine code buys rules and costs them, each way from a cold process."`
 	Report  benchReportCmd  `cmd:"" hidden:"" help:"Run everything and write BENCHMARKS.md."`
 }
 
@@ -66,6 +67,7 @@ type benchLatencyCmd struct {
 	JSON       bool          `name:"json" help:"Print as JSON."`
 	Duration   time.Duration `help:"How long probes are sent at each background (default 1m, with --quick 4s)." placeholder:"TIME"`
 	Background []int         `help:"Samples per second in the background (default 0,50000,200000)." placeholder:"N,…"`
+	Reload     int           `help:"Also measure a reload that brings so many new rules, each with a kernel of its own, beside 50,000 samples per second." placeholder:"N"`
 }
 
 func (c *benchLatencyCmd) Help() string {
@@ -80,7 +82,7 @@ func (c *benchLatencyCmd) Run(ctx context.Context, s streams) error {
 		return fmt.Errorf("find this binary: %w", err)
 	}
 	r, err := bench.RunLatency(ctx, bench.LatencyOptions{
-		Binary: binary, Quick: c.Quick, Duration: c.Duration, Background: c.Background, Progress: progress(s.err),
+		Binary: binary, Quick: c.Quick, Duration: c.Duration, Background: c.Background, Reload: c.Reload, Progress: progress(s.err),
 	})
 	if err != nil {
 		return err
