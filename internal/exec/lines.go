@@ -26,10 +26,8 @@ type lines struct {
 	// that lines were added since.
 	synced, pulse    uint64
 	evaluated, stale bool
-	// differ are, by place in the input's marks, the lanes whose values the running pulse changed; places are where the
-	// marked words stand there.
+	// differ are, by place in the input's marks, the lanes whose values the running pulse changed.
 	differ []uint64
-	places []uint32
 	// hits are the evaluations of comparisons that another had brought about.
 	hits uint64
 }
@@ -63,13 +61,10 @@ func (x *lines) follow() {
 	}
 	x.pulse, x.stale = x.env.pulse, false
 	x.differ = x.differ[:0]
-	x.places = column.GrowSlice(x.places, len(x.in.column.OK))
 	marks := &x.in.marks
 	for i, w := range marks.Words() {
-		x.places[w] = uint32(i)
 		x.differ = append(x.differ, differingBits(marks.Old(i), wordOf(x.in.column.V, int(w)), x.in.column.OK[w]))
 	}
-	x.index.ClearChanges()
 	x.index.Update(marks.Words(), x.differ, x.in.column.V, x.in.column.OK)
 }
 
@@ -168,7 +163,7 @@ func (f *lined) mark() {
 	for _, c := range f.line.Changes() {
 		stood := f.column.V[c.Word*column.WordLanes:][:column.WordLanes]
 		// Marked by somebody who did not know what stood there, it stands there still.
-		if old := marks.Old(int(f.lines.places[c.Word])); c.OldOK&^old.OK == 0 {
+		if old := marks.Old(int(c.At)); c.OldOK&^old.OK == 0 {
 			stood = old.V[:]
 		}
 		f.marks.Add(c.Word, stood, c.OldOK)

@@ -30,6 +30,9 @@ func (r *root) appendResult(buf promql.Vector, at int64) (promql.Vector, error) 
 		return buf, errBroken
 	}
 	out := u.op.out()
+	if u.lined != nil {
+		u.lined.show() // Another line's evaluation may have moved it.
+	}
 	if u.node.Scalar {
 		return append(buf, promql.Sample{T: at, F: out.scalar, Metric: labels.EmptyLabels()}), nil
 	}

@@ -24,15 +24,6 @@ type band struct {
 	delta     []uint64
 	events    column.Bitmap
 	low, high int // which words of events are not zero
-	// steps are what delta comes to for the words of a tile.
-	steps [tileWords][]step
-	any   bool // there are some
-}
-
-// step says that from a line on, up to the next step, lines change in the lanes of mask.
-type step struct {
-	line int
-	mask uint64
 }
 
 // newBand makes a band of those lines of all that belong to it.
@@ -86,52 +77,23 @@ func (b *band) move(from, to uint32, mask uint64) {
 	b.high = max(b.high, int(x/column.WordLanes), int(y/column.WordLanes))
 }
 
-// collect ends the n-th word of the tile.
-func (b *band) collect(n int) {
+// apply changes the lines as taken down, in word w, and returns how many lanes changed in all lines together.
+func (b *band) apply(w uint32, j *journal) (toggles int) {
 	var mask uint64
-	for i := b.low; i <= b.high; i++ {
-		for e := b.events[i]; e != 0; e &= e - 1 {
-			line := i*column.WordLanes + bits.TrailingZeros64(e)
-			mask ^= b.delta[line]
-			b.delta[line] = 0
-			b.steps[n] = append(b.steps[n], step{line, mask})
-		}
-		b.events[i] = 0
-	}
-	b.any = b.any || b.low <= b.high
-	b.low, b.high = noEvent, -1
-}
-
-// apply changes the lines as taken down for the words of t, and returns how many lanes changed in all lines together. It
-// goes through some lines for all words before it goes on to the next: what it needs of them is near then.
-func (b *band) apply(t *tile, j *journal) (toggles int) {
-	if !b.any {
-		return 0
-	}
-	b.any = false
-	var done [tileWords]int // how many steps are over
-	for end := blockLines; ; end += blockLines {
-		for n := range t.n {
-			steps, at := b.steps[n], done[n]
-			for at+1 < len(steps) && steps[at].line < end {
-				from, to := max(steps[at].line, end-blockLines), min(steps[at+1].line, end)
-				if steps[at].mask != 0 {
-					toggles += toggle(b.lines[from:to], t.words[n], n, steps[at].mask, j)
-				}
-				if steps[at+1].line > end {
-					break
-				}
-				at++
+	at := 0
+	for n := b.low; n <= b.high; n++ {
+		for e := b.events[n]; e != 0; e &= e - 1 {
+			next := n*column.WordLanes + bits.TrailingZeros64(e)
+			if mask != 0 {
+				toggles += toggle(b.lines[at:next], w, mask, j)
 			}
-			done[n] = at
+			mask ^= b.delta[next]
+			b.delta[next] = 0
+			at = next
 		}
-		if end >= len(b.lines) {
-			break
-		}
+		b.events[n] = 0
 	}
-	for n := range t.n {
-		b.steps[n] = b.steps[n][:0]
-	}
+	b.low, b.high = noEvent, -1
 	return toggles
 }
 
@@ -156,4 +118,3 @@ func (b *band) holding(slots *[column.WordLanes]uint32, lanes uint64) []*Line {
 
 // bytes returns what the band occupies.
 func (b *band) bytes() int { return 8*(cap(b.lines)+cap(b.delta)+cap(b.events)) + 4*cap(b.below) }
-

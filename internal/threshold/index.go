@@ -19,7 +19,6 @@ type Index struct {
 	up, down band
 	points   points
 	journal  journal
-	tile     tile
 
 	// Of each lane, its slot and that slot's bounds; which lanes have a value.
 	words   int
@@ -115,7 +114,8 @@ func (x *Index) moveRows(capacity int) {
 	x.rows.move(append(x.lines[:len(x.lines):len(x.lines)], x.added...), capacity, x.words)
 }
 
-// Changed returns the lines that have changes, each once. It is valid until the next call of one of the index's methods.
+// Changed returns the lines that have changes, each once. It is valid until the next Full, Update or
+// ClearChanges.
 func (x *Index) Changed() []*Line { return x.journal.lines }
 
 // ClearChanges empties the lists of changes.
@@ -132,4 +132,4 @@ func (x *Index) Bytes() int {
 }
 
 // lineBytes is what a Line itself occupies.
-const lineBytes = 144
+const lineBytes = 128

@@ -4,7 +4,7 @@ package threshold
 // lines, and sorted by line afterwards.
 type journal struct {
 	on bool
-	// The words of a tile are being changed, the first of which is the at-th given; serial is another for each tile.
+	// The at-th of the given words is being changed; serial is another for each.
 	at     uint32
 	serial uint64
 
@@ -20,25 +20,22 @@ type entry struct {
 	old      uint64
 }
 
-// begin says that a tile is changed next, the first word of which is the at-th given.
+// begin says that the at-th of the given words is changed next.
 func (j *journal) begin(at int) {
 	j.serial++
 	j.at = uint32(at)
 }
 
-// note takes down, once, that the n-th word of the tile changes in l, where it was old.
-func (j *journal) note(l *Line, n int, old uint64) {
-	if l.serial != j.serial {
-		l.serial, l.seen = j.serial, 0
-	}
-	if l.seen>>n&1 != 0 {
+// note takes down, once, that the word changes in l, where it was old.
+func (j *journal) note(l *Line, old uint64) {
+	if l.serial == j.serial {
 		return
 	}
-	l.seen |= 1 << n
+	l.serial = j.serial
 	if l.noted++; l.noted == 1 {
 		j.lines = append(j.lines, l)
 	}
-	j.log = append(j.log, entry{l.number, j.at + uint32(n), old})
+	j.log = append(j.log, entry{l.number, j.at, old})
 }
 
 // sort gives each line its changes. words are those given, lines all of the index, by number.

@@ -80,22 +80,22 @@ func (p *points) meet(point uint32, mask uint64) {
 	p.delta[point] ^= mask
 }
 
-// apply changes the lines as taken down, in word w, the n-th of a tile, and returns how many lanes changed in all lines together. present is
+// apply changes the lines as taken down, in word w, and returns how many lanes changed in all lines together. present is
 // the lanes that began or ceased to have a value.
-func (p *points) apply(w uint32, n int, present uint64, j *journal) (toggles int) {
+func (p *points) apply(w uint32, present uint64, j *journal) (toggles int) {
 	if p.empty() {
 		return 0
 	}
 	for _, point := range p.touched {
-		toggles += toggle(p.equal.of(point), w, n, p.delta[point], j)
+		toggles += toggle(p.equal.of(point), w, p.delta[point], j)
 		if present == 0 {
-			toggles += toggle(p.unequal.of(point), w, n, p.delta[point], j)
+			toggles += toggle(p.unequal.of(point), w, p.delta[point], j)
 		}
 	}
 	if present != 0 {
 		for i, point := range p.unequal.at {
 			if mask := present ^ p.delta[point]; mask != 0 {
-				toggles += toggle(p.unequal.lines[i:i+1], w, n, mask, j)
+				toggles += toggle(p.unequal.lines[i:i+1], w, mask, j)
 			}
 		}
 	}

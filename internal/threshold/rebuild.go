@@ -41,13 +41,8 @@ func (x *Index) rebuild(v []float64) {
 	x.scale = newScale(x.lines)
 	x.arrange(x.lines[before:])
 	spans := x.scale.spans(&old)
-	for w := 0; w < x.words; w += tileWords {
-		x.tile.n = min(tileWords, x.words-w)
-		for n := range x.tile.n {
-			x.tile.words[n] = uint32(w + n)
-			x.seat(n, spans, v)
-		}
-		x.apply()
+	for w := range x.words {
+		x.seat(w, spans, v)
 	}
 	x.arrange(x.lines)
 	if x.rows.wasteful() {
@@ -55,11 +50,10 @@ func (x *Index) rebuild(v []float64) {
 	}
 }
 
-// seat finds the slots of the tile's n-th word in a new scale, in which the old one's slots have become these spans, and brings lines to
+// seat finds the slots of word w in a new scale, in which the old one's slots have become these spans, and brings lines to
 // it that have seen no lane yet. A lane whose value is not what it was brought to, because its word was not given, goes on
 // as the least number of the slot that it was in: that is what the lines that were there before know of it.
-func (x *Index) seat(n int, spans []span, v []float64) {
-	w := int(x.tile.words[n])
+func (x *Index) seat(w int, spans []span, v []float64) {
 	lane := w * column.WordLanes
 	values := (*[column.WordLanes]float64)(v[lane:])
 	slots := (*[column.WordLanes]uint32)(x.slots[lane:])
@@ -74,5 +68,5 @@ func (x *Index) seat(n int, spans []span, v []float64) {
 		lo[i], hi[i] = x.scale.bounds[to.first][0], x.scale.bounds[to.first][1]
 		x.move(slotAbsent, to.first, 1<<i)
 	}
-	x.collect(n, x.present[w])
+	x.apply(uint32(w), x.present[w])
 }

@@ -15,13 +15,8 @@ func (x *Index) Full(v []float64, ok []uint64) {
 	for from := 0; from < x.words; from += kernel.MaxWords {
 		n := min(kernel.MaxWords, x.words-from)
 		x.check(from, n, v, ok)
-		for i := 0; i < n; i += tileWords {
-			x.tile.n = min(tileWords, n-i)
-			for k := range x.tile.n {
-				x.tile.words[k] = uint32(from + i + k)
-				x.settle(k, x.same[i+k], v, ok)
-			}
-			x.apply()
+		for i := range n {
+			x.settle(from+i, x.same[i], v, ok)
 		}
 	}
 	if x.stale() {
@@ -44,17 +39,12 @@ func (x *Index) Update(words []uint32, moved []uint64, v []float64, ok []uint64)
 			n++
 		}
 		x.check(int(words[from]), n, v, ok)
-		for i := 0; i < n; i += tileWords {
-			x.tile.n = copy(x.tile.words[:], words[from+i:from+n])
+		for i := range n {
+			w := words[from+i]
 			x.journal.begin(from + i)
-			for k := range x.tile.n {
-				x.settle(k, x.same[i+k], v, ok)
-			}
-			x.apply()
-			for k := range x.tile.n {
-				if moved != nil {
-					x.touch(k, moved[from+i+k])
-				}
+			x.settle(int(w), x.same[i], v, ok)
+			if moved != nil {
+				x.touch(w, moved[from+i])
 			}
 		}
 		from += n
@@ -78,12 +68,11 @@ func (x *Index) Visit(w uint32, lanes uint64, visit func(*Line)) {
 	})
 }
 
-// touch lists the n-th word of the tile as changed in the lines that pass in any of the given lanes.
-func (x *Index) touch(n int, lanes uint64) {
-	w := x.tile.words[n]
+// touch lists word w as changed in the lines that pass in any of the given lanes.
+func (x *Index) touch(w uint32, lanes uint64) {
 	x.holding(w, lanes, func(lines []*Line) {
 		for _, l := range lines {
-			x.journal.note(l, n, l.OK[w])
+			x.journal.note(l, l.OK[w])
 		}
 	})
 }
@@ -121,9 +110,8 @@ func (x *Index) check(from, n int, v []float64, ok []uint64) {
 	b.In[inputValue] = kernel.Input{} // The caller's memory is not kept.
 }
 
-// settle brings the n-th word of the tile to the column. same is the lanes that are in their slot still.
-func (x *Index) settle(n int, same uint64, v []float64, ok []uint64) {
-	w := int(x.tile.words[n])
+// settle brings word w to the column. same is the lanes that are in their slot still.
+func (x *Index) settle(w int, same uint64, v []float64, ok []uint64) {
 	now, was := ok[w], x.present[w]
 	checked := uint64(bits.OnesCount64(now))
 	x.stats.Checked += checked
@@ -154,7 +142,7 @@ func (x *Index) settle(n int, same uint64, v []float64, ok []uint64) {
 	}
 	if changed {
 		x.present[w] = now
-		x.collect(n, was^now)
+		x.apply(uint32(w), was^now)
 	}
 }
 
@@ -165,14 +153,7 @@ func (x *Index) move(from, to uint32, mask uint64) {
 	x.points.move(from, to, mask)
 }
 
-// collect ends the n-th word of the tile. present is the lanes that began or ceased to have a value.
-func (x *Index) collect(n int, present uint64) {
-	x.up.collect(n)
-	x.down.collect(n)
-	x.stats.Toggles += uint64(x.points.apply(x.tile.words[n], n, present, &x.journal))
-}
-
-// apply changes the lines as taken down for the tile.
-func (x *Index) apply() {
-	x.stats.Toggles += uint64(x.up.apply(&x.tile, &x.journal) + x.down.apply(&x.tile, &x.journal))
+// apply changes the lines of word w by what was taken down. present is the lanes that began or ceased to have a value.
+func (x *Index) apply(w uint32, present uint64) {
+	x.stats.Toggles += uint64(x.up.apply(w, &x.journal) + x.down.apply(w, &x.journal) + x.points.apply(w, present, &x.journal))
 }

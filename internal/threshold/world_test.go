@@ -275,7 +275,7 @@ func (w *world) verify() {
 			}
 			count += bits.OnesCount64(want)
 		}
-		require.Equal(w.t, count, l.line.Count)
+		require.Equal(w.t, count, l.line.Count())
 	}
 	if len(w.col.OK) > 0 {
 		w.verifyVisit(uint32(w.c.intN(len(w.col.OK))), w.fewBits())
