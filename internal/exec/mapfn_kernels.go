@@ -100,7 +100,7 @@ func radians(dst, v *lanes64, _ uint64, _ *mapParams) {
 func round(dst, v *lanes64, _ uint64, p *mapParams) {
 	x := p.x
 	for i := range dst {
-		dst[i] = math.Floor(v[i]*x+0.5) / x
+		dst[i] = math.Floor(float64(v[i]*x)+0.5) / x // rounded twice everywhere, as in kernels
 	}
 }
 
