@@ -76,7 +76,11 @@ func TestCorpus(t *testing.T) {
 	seed := seedOf(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	r.Shuffle(len(texts), func(i, j int) { texts[i], texts[j] = texts[j], texts[i] })
-	if os.Getenv("TOCSIN_TEST_EVERYTHING") == "" {
+	switch {
+	case os.Getenv("TOCSIN_TEST_EVERYTHING") != "":
+	case testing.Short():
+		texts = texts[:100]
+	default:
 		texts = texts[:400]
 	}
 	compared, bailed := 0, 0
@@ -101,7 +105,11 @@ func TestCorpus(t *testing.T) {
 func TestShapes(t *testing.T) {
 	seed := seedOf(t)
 	compared, bailed := 0, 0
-	for i := range uint64(150) {
+	worlds := uint64(150)
+	if testing.Short() {
+		worlds = 40
+	}
+	for i := range worlds {
 		r := rand.New(rand.NewPCG(seed, i))
 		w := newWorld(t, r, randomExpression(r, 3), randomExpression(r, 3), randomExpression(r, 2))
 		w.run(20)

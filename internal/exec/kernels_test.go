@@ -59,7 +59,11 @@ func TestKernelsEndWhereOthersRead(t *testing.T) {
 // when only some follow arrivals, and while rules come and go.
 func TestLines(t *testing.T) {
 	seed := seedOf(t)
-	for i := range uint64(40) {
+	worlds := uint64(40)
+	if testing.Short() {
+		worlds = 10
+	}
+	for i := range worlds {
 		r := rand.New(rand.NewPCG(seed, i))
 		vector := pick(r, "m_total", "rate(m_total[1m])", "up", "sum by (zone) (up)", "up * 0")
 		var texts []string
