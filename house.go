@@ -51,6 +51,7 @@ type house struct {
 	leave   context.CancelFunc
 
 	compiled   *exec.Core
+	evaluated  *tierCosts
 	store      *history.Store
 	rules      *rule.Set
 	engine     *engine.Engine
@@ -212,6 +213,7 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 		Logger:          h.logger.With("part", "engine"),
 		Registerer:      reg,
 		Eval:            h.evaluate,
+		Tier:            h.compiled.Tier,
 		Stream:          h.compiled,
 		Compiler:        h.server.compiler,
 		Appendable:      h.store,

@@ -2,6 +2,7 @@ package tocsin
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ func (h *house) openCompiled(_ string, cfg *config.Config, reg prometheus.Regist
 		},
 	})
 	reg.MustRegister(exec.NewCollector(h.compiled))
+	h.evaluated = newTierCosts(reg)
 	return nil
 }
 
@@ -61,15 +63,36 @@ func (a *arrivals) commit(_ context.Context, batch []history.Sample) {
 
 // evaluate runs a rule's plan: compiled, or on the upstream engine where the compiled engine leaves it to that.
 func (h *house) evaluate(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error) {
+	began := time.Now()
 	if p.Root() != nil {
 		v, err := h.compiled.Eval(ctx, p, at.UnixMilli(), buf)
 		if exec.AsBail(err) == nil {
+			h.evaluated.observe(h.compiled.Tier(p), time.Since(began))
 			return v, err
 		}
 	}
 	v, err := h.store.Eval(ctx, p, at)
+	h.evaluated.observe(int(plan.Tier0), time.Since(began))
 	return append(buf, v...), err
 }
+
+// tierCosts are how many evaluations in full there were on each tier, and what they took.
+type tierCosts struct{ seconds [3]prometheus.Observer }
+
+func newTierCosts(reg prometheus.Registerer) *tierCosts {
+	seconds := prometheus.NewSummaryVec(prometheus.SummaryOpts{
+		Name: "tocsin_rule_tier_evaluation_duration_seconds",
+		Help: "What evaluating rules' expressions in full took, by the tier that answered.",
+	}, []string{"tier"})
+	reg.MustRegister(seconds)
+	c := &tierCosts{}
+	for tier := range c.seconds {
+		c.seconds[tier] = seconds.WithLabelValues(strconv.Itoa(tier))
+	}
+	return c
+}
+
+func (c *tierCosts) observe(tier int, took time.Duration) { c.seconds[tier].Observe(took.Seconds()) }
 
 // loadPlans makes the groups' plans known to the compiled engine and fills the windows that they need.
 func (h *house) loadPlans(groups []*rule.Group, late time.Duration) error {

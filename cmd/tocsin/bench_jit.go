@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -74,6 +75,13 @@ func (c *benchJitCmd) Run(ctx context.Context, s streams) error {
 	}
 	if c.Out != "" { // Before minutes of measuring, not after.
 		if err := os.MkdirAll(c.Out, 0o755); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+		probe, err := os.CreateTemp(c.Out, ".probe-")
+		if err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 			return fmt.Errorf("--out: %w", err)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tocsin/tocsin/internal/alert"
-	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
 )
 
@@ -93,7 +92,6 @@ type reload struct {
 	removed  []*runner
 	// orphans are the alerting rules that are gone.
 	orphans []orphan
-	tiers   map[plan.Tier]int
 }
 
 type keptGroup struct {
@@ -115,15 +113,10 @@ func (e *Engine) newReload(cfg Config) *reload {
 		env:      newEnvironment(cfg),
 		next:     make(map[string]*runner, len(cfg.Groups)),
 		replaced: map[string]*runner{},
-		tiers:    map[plan.Tier]int{},
 	}
 	restore := !e.applied || !e.started
 	for _, def := range cfg.Groups {
 		key := groupKey(def.File, def.Name)
-		for _, rl := range def.Rules {
-			tier, _ := rl.Plan.Tier()
-			r.tiers[tier]++
-		}
 		old := e.runners[key] // Only written under applying, too.
 		interval := intervalOf(def, cfg)
 		if old != nil && old.group.equals(def, interval) {
@@ -194,7 +187,6 @@ func (e *Engine) adopt(r *reload) {
 
 // settle starts the new groups and clears up after those that are gone.
 func (e *Engine) settle(r *reload) {
-	e.metrics.setTiers(r.tiers)
 	e.streamer.seatAll(r.groups())
 	now := time.Now()
 	for _, old := range r.removed {

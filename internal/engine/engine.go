@@ -48,7 +48,7 @@ func New(o Options) *Engine {
 	e := &Engine{opts: o, metrics: newMetrics(o.Registerer, o.Logger), runners: map[string]*runner{}}
 	e.evalCtx, e.cancelEvals = context.WithCancel(tenant.NewContext(context.Background(), o.Tenant))
 	e.stopCtx, e.beginStop = context.WithCancel(context.Background())
-	e.metrics.setTiers(nil)
+	register(registrar{o.Registerer, o.Logger}, newTierCollector(e))
 	e.streamer = newStreamer(o, e.metrics)
 	return e
 }

@@ -3,13 +3,11 @@ package engine
 import (
 	"errors"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin/tocsin/internal/alert"
-	"github.com/tocsin/tocsin/internal/plan"
 )
 
 // metrics are an engine's. Those that Prometheus's users know have its names.
@@ -33,7 +31,6 @@ type metrics struct {
 	transitions *prometheus.CounterVec
 	panics      prometheus.Counter
 	discarded   *prometheus.CounterVec
-	tiers       *prometheus.GaugeVec
 }
 
 // groupLabel is the label that Prometheus gives a group's metrics; its value is groupKey's.
@@ -66,7 +63,6 @@ func newMetrics(reg prometheus.Registerer, logger *slog.Logger) *metrics {
 			Name: "tocsin_rule_evaluation_panics_total", Help: "Evaluations of rules that failed by a panic, which harmed only the rule.",
 		})),
 		discarded: r.counter("tocsin_rule_samples_discarded_total", "Results of rules that history refused.", "reason"),
-		tiers:     r.gauge("tocsin_rules", "Rules by the tier that they run on; 0 is the general engine.", "tier"),
 	}
 }
 
@@ -155,13 +151,4 @@ func (m *metrics) forget(key string) {
 
 func (m *metrics) countTransition(t *alert.Transition) {
 	m.transitions.WithLabelValues(t.From.String(), t.To.String()).Inc()
-}
-
-// setTiers exposes how many rules run on which tier. Tier 0 is always there.
-func (m *metrics) setTiers(counts map[plan.Tier]int) {
-	m.tiers.Reset()
-	m.tiers.WithLabelValues("0").Set(0)
-	for tier, n := range counts {
-		m.tiers.WithLabelValues(strconv.Itoa(int(tier))).Set(float64(n))
-	}
 }

@@ -46,6 +46,8 @@ type Options struct {
 
 	// Eval runs expressions. Required.
 	Eval EvalFunc
+	// Tier says on which tier a plan runs at present, for metrics; nil goes by the plan.
+	Tier func(*plan.Plan) int
 	// Stream tells of arrivals; nil means that groups are evaluated at their ticks only. Groups that no Engine owns
 	// ignore it.
 	Stream Stream

@@ -51,8 +51,10 @@ func (u *unit) kernel() *plan.Kernel {
 			return nil
 		}
 		k.ID, k.Tier, k.Operations = w.runner.ID(), w.runner.Tier(), len(w.program.Code)
+		k.Reason = w.runner.Why()
 	case *lined:
 		k.Indexed, k.ID, k.Tier, k.Operations = true, op.lines.runner.ID(), op.lines.runner.Tier(), 1
+		k.Reason = op.lines.runner.Why()
 	default:
 		return nil
 	}
@@ -61,6 +63,29 @@ func (u *unit) kernel() *plan.Kernel {
 		k.NsPerLane = float64(u.cost.swept.Nanoseconds()) / float64(u.cost.lanes)
 	}
 	return k
+}
+
+// Tier returns how p runs: 2 where machine code does some of its arithmetic, 1 where it is vectorised Go alone, 0 where p
+// is not loaded, for which tier 0 answers.
+func (c *Core) Tier(p *plan.Plan) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.find(p)
+	if r == nil {
+		return 0
+	}
+	tier := 1
+	for _, u := range r.order {
+		switch op := u.op.(type) {
+		case interface{ works() *work }:
+			if w := op.works(); w != nil {
+				tier = max(tier, w.runner.Tier())
+			}
+		case *lined:
+			tier = max(tier, op.lines.runner.Tier())
+		}
+	}
+	return tier
 }
 
 // Kernels returns the kernels of p, inputs first; nil where it has none.

@@ -118,7 +118,7 @@ func (u *unit) full(at int64) error {
 	out.changed = false
 	u.slideCost, u.slid = time.Since(start), at
 	u.cost.add(u.slideCost)
-	if out.lanes != nil {
+	if out.lanes != nil && u.cost.evaluations > 1 { // The first one touches its memory for the first time.
 		u.cost.lanes, u.cost.swept = u.cost.lanes+uint64(out.lanes.Len()), u.cost.swept+u.slideCost
 	}
 	if err == nil && u.unique != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ type Library struct {
 
 	queue      queue
 	maxKernels int64
+	crowded    atomic.Bool  // the log says that there is no room
 	hotAfter   atomic.Int64 // Options.HotAfter in nanoseconds, never in modes that do not ask
 	granted    atomic.Int64 // how many kernels are compiled or wait for it, at most maxKernels
 	spent      atomic.Int64 // nanoseconds of compiling
@@ -89,6 +91,10 @@ func (l *Library) Apply(o Options) error {
 		return errors.New("the library of kernels is closed")
 	}
 	o = o.withDefaults()
+	if o.Mode == now.Mode && o.HotAfter == now.HotAfter && o.ColdAfter == now.ColdAfter &&
+		slices.Equal(o.CompileCPUs, now.CompileCPUs) && o.CompileNice == now.CompileNice {
+		return nil // What was refused would be refused again.
+	}
 	now.Mode, now.HotAfter, now.ColdAfter = o.Mode, o.HotAfter, o.ColdAfter
 	now.CompileCPUs, now.CompileNice = o.CompileCPUs, o.CompileNice
 	l.stopWorker()

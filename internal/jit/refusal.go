@@ -20,15 +20,23 @@ func (r refusal) String() string {
 // lasting reports whether the reason remains when others leave.
 func (r refusal) lasting() bool { return r == failed || r == unsupported }
 
-// refuse leaves k interpreted. It is counted and named in the log the first time only.
+// refuse leaves k interpreted. It is counted and named in the log the first time only; where there is no room, the first
+// kernel stands for all that follow.
 func (l *Library) refuse(k *shared, why refusal, err error) {
 	k.refusal.Store(int32(why))
 	if !why.lasting() {
 		l.queue.starve(k)
 	}
-	if k.named.CompareAndSwap(false, true) {
-		l.refused[why].Add(1)
+	if !k.named.CompareAndSwap(false, true) {
+		return
+	}
+	l.refused[why].Add(1)
+	switch {
+	case why.lasting():
 		l.log.Warn("A kernel is interpreted, not compiled.", "kernel", k.id, "expr", k.expression, "reason", why, "err", err)
+	case l.crowded.CompareAndSwap(false, true):
+		l.log.Warn("There is no room for more machine code: this kernel and others are interpreted. tocsin.jit.max_size bounds it.",
+			"kernel", k.id, "expr", k.expression, "reason", why, "err", err)
 	}
 }
 

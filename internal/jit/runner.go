@@ -82,6 +82,16 @@ func (r *runner) ran() (runs, words uint64) {
 // Tier implements kernel.Runner.
 func (r *runner) Tier() int { return r.kernel.tier() }
 
+// Why implements kernel.Runner.
+func (r *runner) Why() string {
+	if r.kernel.code.Load() != nil {
+		return ""
+	}
+	r.library.mu.Lock()
+	defer r.library.mu.Unlock()
+	return r.library.why(r.kernel)
+}
+
 // ID implements kernel.Runner.
 func (r *runner) ID() string { return r.kernel.id }
 

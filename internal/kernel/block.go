@@ -72,6 +72,9 @@ type Runner interface {
 	Run(b *Block)
 	// Tier says how: 1 is vectorised Go, 2 machine code. It may change between two runs.
 	Tier() int
+	// Why says why it is not machine code: off, waiting, cold, or what stands in the way. It is "" for what is, and where
+	// nothing makes machine code.
+	Why() string
 	// ID names the kernel for people; programs of equal key have the same, "" where they share nothing.
 	ID() string
 	// Close gives the runner back. No run is under way, and none follows.

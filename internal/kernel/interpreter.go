@@ -58,6 +58,9 @@ func NewInterpreter(p *Program) *Interpreter {
 // Tier implements Runner.
 func (*Interpreter) Tier() int { return 1 }
 
+// Why implements Runner.
+func (*Interpreter) Why() string { return "" }
+
 // ID implements Runner.
 func (*Interpreter) ID() string { return "" }
 

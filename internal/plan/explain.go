@@ -47,6 +47,9 @@ type Kernel struct {
 	// with numbers answers in the kernel's place.
 	Tier    int  `json:"tier"`
 	Indexed bool `json:"indexed,omitempty"`
+	// Reason says why it is not machine code: off, waiting (to be compiled), cold (it has not cost enough yet), memory
+	// (there is no room), unsupported (this system cannot), failed; "" where it is, and where nothing makes machine code.
+	Reason string `json:"reason,omitempty"`
 	// Operations is how many instructions the kernel has.
 	Operations int `json:"operations"`
 	// Lanes is how many series or groups it is computed for at a tick, NsPerLane what one takes there.
@@ -60,7 +63,7 @@ func (k *Kernel) words() string {
 		return "threshold index"
 	}
 	return strings.TrimSpace(fmt.Sprintf("kernel %s", k.ID)) +
-		fmt.Sprintf(" of %d operations on tier %d, %.2f ns a lane", k.Operations, k.Tier, k.NsPerLane)
+		fmt.Sprintf(" of %d instructions on tier %d, %.2f ns a lane", k.Operations, k.Tier, k.NsPerLane)
 }
 
 // Sharing numbers the nodes of plans and counts how many plans use each. It does not change once made.

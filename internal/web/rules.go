@@ -303,17 +303,41 @@ func (t *Tenant) tierOf(r engine.RuleStatus) tierFields {
 		return out
 	}
 	out.Kernels = t.Kernels(r.Rule.Plan)
+	why, left := "", false
 	for _, k := range out.Kernels {
 		out.Tier = max(out.Tier, k.Tier)
+		if k.Tier == int(plan.Tier1) && !left {
+			why, left = k.Reason, true
+		}
 	}
 	switch {
-	case out.Tier > int(plan.Tier1):
 	case len(out.Kernels) == 0:
-		out.TierReason = "it has no arithmetic to compile"
-	default:
-		out.TierReason = "its arithmetic is not compiled to machine code"
+		out.TierReason = "nothing in it is for machine code"
+	case left && out.Tier > int(plan.Tier1):
+		out.TierReason = "some of its arithmetic is not machine code" + because(why)
+	case left:
+		out.TierReason = "its arithmetic is not machine code" + because(why)
 	}
 	return out
+}
+
+// because says in words why a kernel is not machine code.
+func because(why string) string {
+	switch why {
+	case "":
+		return ""
+	case "off":
+		return ": tocsin.jit is off"
+	case "waiting":
+		return ": it waits to be compiled"
+	case "cold":
+		return ": it has not cost enough to be compiled"
+	case "memory", "full":
+		return ": there is no room for more (tocsin.jit.max_size)"
+	case "unsupported":
+		return ": this system cannot run any; the log says why"
+	}
+	return ": " + why
 }
 
 // fallbackWords says for people what TierFallbacks says.

@@ -87,7 +87,7 @@ func withoutMemfd(t *testing.T) {
 	_, err := Open(1 << 20)
 	require.ErrorIs(t, err, unix.EPERM)
 	require.ErrorContains(t, err, `memfd_create`)
-	require.ErrorContains(t, err, `set "jit: off"`)
+	require.ErrorContains(t, err, `set "tocsin.jit: off"`)
 }
 
 func withoutExecutableMemory(t *testing.T) {
@@ -101,7 +101,7 @@ func withoutExecutableMemory(t *testing.T) {
 		_, err := how(1 << 20)
 		require.ErrorIs(t, err, unix.EACCES)
 		require.ErrorContains(t, err, "executable")
-		require.ErrorContains(t, err, `set "jit: off"`)
+		require.ErrorContains(t, err, `set "tocsin.jit: off"`)
 		require.Empty(t, codeMappings(t), "what was mapped before the refusal is gone")
 	}
 }

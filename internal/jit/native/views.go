@@ -21,7 +21,7 @@ type views struct {
 type viewMaker func(size int) (views, error)
 
 // advice is what all refusals of executable memory end in.
-const advice = `; allow it, or set "jit: off" to run without machine code`
+const advice = `; allow it, or set "tocsin.jit: off" to run without machine code`
 
 // sealedViews maps a memfd twice. What was writable never becomes executable or the other way round, so PR_SET_MDWE has
 // nothing against it.
