@@ -110,7 +110,7 @@ type nameless struct {
 }
 
 func newNameless(from shape) nameless {
-	return nameless{from: from, look: from.named && from.unique && from.oneName}
+	return nameless{from: from, look: from.unique && (from.oneName || !from.named)}
 }
 
 // shape returns the shape without names.

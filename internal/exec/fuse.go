@@ -70,50 +70,40 @@ func (d *demand) inner(n *plan.Node) bool { return d.users[n.Key] == 1 && elemen
 
 // elementwise reports whether kernels have what n does.
 func elementwise(n *plan.Node) bool {
-	if n.Scalar {
-		return false
-	}
-	switch n.Op {
-	case plan.Arithmetic:
-		return simpleOperator(n.Binary.Op)
-	case plan.Map:
-		return mapLowering(n) != nil
-	case plan.Match:
-		return simpleOperator(n.Binary.Op) && n.Binary.Card == plan.OneToOne && aligned(n)
-	case plan.Set:
-		return aligned(n)
-	}
-	return false
+	_, ok := alignment(n)
+	return ok
 }
 
 func simpleOperator(op plan.Operator) bool { return op <= plan.Div || op.Comparison() }
 
-// aligned reports whether both sides of a binary operation between vectors are about the same series, and every element
-// of one meets the one of the other that stands in the same lane. That needs no table. It goes by plans alone: whether
-// labels are such that it is so is for the kernel's maker to look at.
-func aligned(n *plan.Node) bool {
-	b := n.Binary
-	return !b.On && len(b.Labels) == 0 && len(b.Include) == 0 && laneSource(n.In[0]) == laneSource(n.In[1])
-}
-
-// laneSource names what decides which series stand in the lanes of n.
-func laneSource(n *plan.Node) string {
-	switch n.Op {
-	case plan.Instant, plan.Window:
-		return n.Select.Key
-	case plan.Map:
-		return laneSource(n.In[0])
-	case plan.Arithmetic:
-		if !n.Scalar {
-			v, _ := operands(n)
-			return laneSource(v)
+// alignment names what decides which series stand in the lanes of n, and reports whether kernels have what n does.
+//
+// Both sides of a binary operation between vectors are in one kernel where they are about the same series, so that every
+// element of one meets the one of the other that stands in the same lane. That needs no table. It goes by plans alone:
+// whether labels are such that it is so is for the kernel's maker to look at.
+func alignment(n *plan.Node) (source string, elementwise bool) {
+	switch {
+	case n.Scalar:
+		return n.Key, false
+	case n.Op == plan.Instant, n.Op == plan.Window:
+		return n.Select.Key, false
+	case n.Op == plan.Map:
+		source, _ = alignment(n.In[0])
+		return source, mapLowering(n) != nil
+	case n.Op == plan.Arithmetic:
+		v, _ := operands(n)
+		source, _ = alignment(v)
+		return source, simpleOperator(n.Binary.Op)
+	case n.Op == plan.Match && simpleOperator(n.Binary.Op) && n.Binary.Card == plan.OneToOne, n.Op == plan.Set:
+		if b := n.Binary; b.On || len(b.Labels) > 0 || len(b.Include) > 0 {
+			return n.Key, false
 		}
-	case plan.Match, plan.Set:
-		if elementwise(n) {
-			return laneSource(n.In[0])
+		left, _ := alignment(n.In[0])
+		if right, _ := alignment(n.In[1]); right == left {
+			return left, true
 		}
 	}
-	return n.Key
+	return n.Key, false
 }
 
 // headOf returns the match between different series at which the kernel of n begins, nil if it does not begin at one. It may
@@ -149,7 +139,7 @@ func (d *demand) ends(n, head *plan.Node) (ends []*plan.Node) {
 	visit = func(n *plan.Node, within bool) {
 		if within {
 			for _, in := range n.In {
-				visit(in, in == head || n != head && d.inner(in))
+				visit(in, head != nil && in.Key == head.Key || n != head && d.inner(in))
 			}
 			return
 		}

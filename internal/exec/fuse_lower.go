@@ -23,6 +23,8 @@ type lowering struct {
 	// drops says that a name is dropped on the way, joins that elements meet by their lanes, impossible that the labels
 	// are not such that this kernel would be right.
 	drops, joins, impossible bool
+	// mixed says that elements meet of which one side bears what goes with a name, a type or a unit, and the other not.
+	mixed bool
 }
 
 // param is where a parameter's value comes from.
@@ -36,9 +38,10 @@ type param struct {
 // part is what a node of the run becomes.
 type part struct {
 	value, mask int32
-	// from is the input whose labels the elements bear, named that they bear the name still.
-	from  int
-	named bool
+	// from is the input whose labels the elements bear, named that they bear the name still, stripped that it was dropped
+	// on the way, with what goes with it.
+	from            int
+	named, stripped bool
 }
 
 // lower makes the program of n over the operators of at. It fails where the labels of the inputs do not allow it.
@@ -97,8 +100,8 @@ func (l *lowering) compute(n *plan.Node) part {
 
 // nameless is p with another value and without its name.
 func (l *lowering) nameless(p part, value int32) part {
-	l.drops = l.drops || p.named
-	p.value, p.named = value, false
+	l.drops = true
+	p.value, p.named, p.stripped = value, false, true
 	return p
 }
 
@@ -155,6 +158,7 @@ func (l *lowering) match(n *plan.Node) part {
 
 // meet lowers n over its two sides.
 func (l *lowering) meet(n *plan.Node, left, right part) part {
+	l.mixed = l.mixed || left.named != right.named || left.stripped != right.stripped
 	both := l.b.Do(kernel.And, left.mask, right.mask)
 	if op := n.Binary.Op; op.Comparison() {
 		return l.compared(n, left, both, l.comparison(op, left.value, right.value))
@@ -166,6 +170,7 @@ func (l *lowering) meet(n *plan.Node, left, right part) part {
 func (l *lowering) set(n *plan.Node) part {
 	l.joins = true
 	left, right := l.node(n.In[0]), l.node(n.In[1])
+	l.mixed = l.mixed || left.named != right.named || left.stripped != right.stripped
 	switch n.Binary.Op {
 	case plan.And:
 		left.mask = l.b.Do(kernel.And, left.mask, right.mask)

@@ -19,8 +19,9 @@ type fused struct {
 	shared int
 	// joined is a vector of everybody who has a lane, without names: where series bear what goes with their names, a
 	// type or a unit, they may come to have equal labels, which only tier 0 can tell from harmless.
-	names  nameless
 	joined output
+	names  nameless
+	mixed  bool // see lowering
 
 	dirty idSet
 }
@@ -37,6 +38,7 @@ func newFused(d *demand, n *plan.Node, at map[string]operator, e *env) *fused {
 		f.in = append(f.in, newVectorInput(in))
 	}
 	f.describe(result, l.drops || l.joins)
+	f.mixed = l.mixed
 	value := result.value
 	for place := range l.inputs {
 		if value == l.b.Load(place) {
@@ -51,7 +53,7 @@ func newFused(d *demand, n *plan.Node, at map[string]operator, e *env) *fused {
 func (f *fused) describe(result part, watches bool) {
 	from := f.in[result.from].shape
 	f.shape = from
-	if !result.named && from.named {
+	if result.stripped {
 		named := from.labels
 		f.shape.labels = func(lane uint32) labels.Labels { return dropName(named(lane)) }
 		f.shape.named, f.shape.oneName = false, true
@@ -59,13 +61,15 @@ func (f *fused) describe(result part, watches bool) {
 	if !watches {
 		return
 	}
+	watched := from
 	for i := range f.in {
-		if in := f.in[i].shape; in.named {
-			f.names = newNameless(in)
-			f.joined.shape = f.names.shape()
-			return
+		if f.in[i].named {
+			watched = f.in[i].shape
+			break
 		}
 	}
+	f.names = newNameless(watched)
+	f.joined.shape = f.names.shape()
 }
 
 func (f *fused) close() { f.runner.Close() }
@@ -101,8 +105,11 @@ func (f *fused) moved() (moved bool) {
 
 // check fails where elements may have met that bear equal labels.
 func (f *fused) check() error {
-	if f.names.watched == nil {
+	switch {
+	case f.names.watched == nil:
 		return nil
+	case f.mixed:
+		return errDuplicate // Some that stand side by side may not meet.
 	}
 	f.joined.column.OK = f.joined.lanes.Live()
 	return f.names.check(&f.joined)

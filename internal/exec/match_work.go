@@ -23,12 +23,12 @@ func newMatched(d *demand, top, head *plan.Node, at map[string]operator, e *env)
 	}
 	l.headed = l.meet(head, sides[0], sides[1])
 	l.headed.named = m.named
-	l.drops = false // Which names the match drops is its own business.
+	l.drops = false
 	result := l.headed
 	if top.Key != head.Key {
 		result = l.compute(top)
-		if l.drops || !m.unique {
-			return nil // Elements that would have to be compared are not all there in the end.
+		if l.drops && !m.drops || !m.unique {
+			return nil // Elements whose labels would have to be compared are not all there in the end.
 		}
 	}
 	m.node = top
@@ -94,7 +94,7 @@ func (m *match) together(w, n int) {
 
 // straighten finds which words' matches are whole words in their order: series of both sides often came in the same order.
 func (m *match) straighten() {
-	if !m.moved {
+	if !m.moved && len(m.straights) >= len(m.column.OK) {
 		return
 	}
 	m.moved = false
