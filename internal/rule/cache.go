@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,7 +19,7 @@ const (
 )
 
 // cache keeps the last good version of each rule file across restarts: one file a rule file, named after its path, with
-// its content byte for byte. A nil cache keeps nothing.
+// its content byte for byte or, where there is a side file, with both (see pack). A nil cache keeps nothing.
 type cache struct{ dir string }
 
 func openCache(dir string) (*cache, error) {
@@ -36,20 +37,59 @@ func cacheName(path string) string {
 	return hex.EncodeToString(sum[:16]) + cacheSuffix
 }
 
-// get returns the last good content of the rule file at path, nil where there is none.
-func (c *cache) get(path string) ([]byte, error) {
-	if c == nil {
-		return nil, nil
+// packed begins the kept version of a rule file with a side file. It is a comment to YAML.
+const packed = "# tocsin: a rule file of %d bytes and its side file of %d\n"
+
+// pack writes v as one text: a rule file without side file as it is, unless it looks like a packed one itself.
+func pack(v version) []byte {
+	side := len(v.side)
+	if v.side == nil {
+		if _, ok := unpack(v.content); !ok {
+			return v.content
+		}
+		side = -1
 	}
-	content, err := os.ReadFile(filepath.Join(c.dir, cacheName(path)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return content, err
+	out := fmt.Appendf(nil, packed, len(v.content), side)
+	return append(append(out, v.content...), v.side...)
 }
 
-// put replaces the kept content. After a crash it is the old or the new one, whole.
-func (c *cache) put(path string, content []byte) error {
+// unpack reads what pack wrote; it is false for a rule file as it is.
+func unpack(text []byte) (version, bool) {
+	head, rest, _ := bytes.Cut(text, []byte("\n"))
+	var content, side int
+	if n, err := fmt.Sscanf(string(head), strings.TrimSuffix(packed, "\n"), &content, &side); n != 2 || err != nil {
+		return version{}, false
+	}
+	if content < 0 || side < -1 || len(rest) != content+max(side, 0) {
+		return version{}, false
+	}
+	v := version{content: rest[:content:content]}
+	if side >= 0 {
+		v.side = rest[content:]
+	}
+	return v, true
+}
+
+// get returns the last good version of the rule file at path; it is false where there is none.
+func (c *cache) get(path string) (v version, ok bool, err error) {
+	if c == nil {
+		return version{}, false, nil
+	}
+	text, err := os.ReadFile(filepath.Join(c.dir, cacheName(path)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return version{}, false, nil
+	}
+	if err != nil {
+		return version{}, false, err
+	}
+	if v, ok = unpack(text); !ok {
+		v.content = text
+	}
+	return v, true, nil
+}
+
+// put replaces the kept version. After a crash it is the old or the new one, whole.
+func (c *cache) put(path string, v version) error {
 	if c == nil {
 		return nil
 	}
@@ -58,7 +98,7 @@ func (c *cache) put(path string, content []byte) error {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
-	if _, err = f.Write(content); err == nil {
+	if _, err = f.Write(pack(v)); err == nil {
 		err = f.Sync()
 	}
 	if closeErr := f.Close(); err == nil {

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -49,6 +50,8 @@ type conditionError struct {
 	// pos is where, in bytes from 0.
 	pos       int
 	msg, hint string
+	// field is where the condition stands; empty means the field condition.
+	field string
 }
 
 // shownWidth is how many characters of a long condition an error shows on each side of its place.
@@ -65,7 +68,7 @@ func (e *conditionError) Error() string {
 	if len(after) > shownWidth {
 		after = append(after[:shownWidth:shownWidth], '…')
 	}
-	msg := fmt.Sprintf("condition, column %d: %s", column, e.msg)
+	msg := fmt.Sprintf("%s, column %d: %s", cmp.Or(e.field, "condition"), column, e.msg)
 	if e.hint != "" {
 		msg += "; " + e.hint
 	}

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -30,11 +31,42 @@ type lowered struct {
 	promql string
 	// metric is the one metric that the rule is about, "" where it may be several: then results bear nameLabel.
 	metric string
+	// missing tells that it is the condition of that name.
+	missing bool
+}
+
+// table finds the comparison that a table of thresholds takes the place of. The one with infinity that keeps NaN out is
+// not what the author wrote.
+func (l lowered) table(n *plan.Node) (*tabled, error) {
+	switch {
+	case l.missing:
+		return nil, errors.New("thresholds do not go with the condition missing")
+	case l.metric == "":
+		return nil, errors.New("thresholds are for a rule about one metric: say which in metric")
+	}
+	t, err := outermost(n)
+	if err != nil {
+		return nil, errors.New("thresholds are for a condition that compares value with one number, and may test labels, such as value > 80")
+	}
+	inner, ierr := outermost(t.compared)
+	switch {
+	case ierr != nil:
+		return t, nil
+	case inner.op == plan.NotEqual && t.op == plan.LessEqual && math.IsInf(t.number, 1):
+		inner.suffix = " <= +Inf"
+		return inner, nil
+	}
+	return nil, errors.New("thresholds are for a condition with one comparison; which of these would they be for?")
 }
 
 // lowerCondition turns a condition over the series of a metric ("" for all) into PromQL whose result is exactly the
 // series for which the condition is true, with their values. Errors are *conditionError.
 func lowerCondition(text, metric string, c *plan.Compiler) (lowered, error) {
+	return lowerNamed(text, metric, false, c)
+}
+
+// lowerNamed is lowerCondition; with named, results keep their metric's name in a label even where it can be but one.
+func lowerNamed(text, metric string, named bool, c *plan.Compiler) (lowered, error) {
 	n, cerr := parseCondition(text)
 	if cerr != nil {
 		return lowered{}, cerr
@@ -60,7 +92,7 @@ func lowerCondition(text, metric string, c *plan.Compiler) (lowered, error) {
 	}
 	out := lowered{metric: settled[0].name()}
 	for _, a := range settled {
-		if a.name() != out.metric {
+		if a.name() != out.metric || named {
 			out.metric = ""
 		}
 	}

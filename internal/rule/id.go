@@ -21,6 +21,15 @@ func contentID(r *Rule) string {
 		writeDuration(h, time.Duration(ls.Len()))
 		ls.Range(func(l labels.Label) { writeText(h, l.Name, l.Value) })
 	}
+	if r.Clear != nil || r.OnMissing != "" || r.Flap != (Flap{}) { // Others keep the ID that they always had.
+		clear := ""
+		if r.Clear != nil {
+			clear = r.Clear.String()
+		}
+		writeText(h, clear, string(r.OnMissing))
+		writeDuration(h, time.Duration(r.Flap.Transitions))
+		writeDuration(h, r.Flap.Within)
+	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

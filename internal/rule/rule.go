@@ -50,9 +50,47 @@ type Rule struct {
 	// Condition is the simple dialect's source text ("greater_than 80" for the operator words), empty in other
 	// dialects.
 	Condition string
+	// Extension is what Prometheus's rules do not have; zero for most.
+	Extension
 	// ID is equal for two rules exactly when everything that decides their alerts' identity and timing is equal:
-	// kind, name, expression, for, keep_firing_for, labels and annotations. Alert state survives a reload when it is.
+	// kind, name, expression, for, keep_firing_for, labels, annotations and what Extension says of clearing, missing series
+	// and flapping. Alert state survives a reload when it is.
 	ID string
+}
+
+// Extension is what tocsin adds to an alerting rule: a simple rule says it itself, a rule of Prometheus's in the side file
+// (see SidePath).
+type Extension struct {
+	// Clear is hysteresis: an alert that fires resolves only when this returns its labels, once the rule's labels are
+	// applied. Nil means that it resolves when Plan does not return them any more.
+	Clear *plan.Plan
+	// OnMissing is what becomes of an active alert whose series disappears.
+	OnMissing OnMissing
+	// Present tells which series are there (see Present). It is set where Clear or OnMissing need it, nil otherwise.
+	Present *plan.Plan
+	// Flap is when an alert counts as flapping; zero means never.
+	Flap Flap
+	// Thresholds is the table that Plan was made with, nil where there is none.
+	Thresholds *Thresholds
+	// ExtendedIn is the place, file:line, of what says so in a side file.
+	ExtendedIn string
+}
+
+// OnMissing is a word for what becomes of an active alert whose series disappears.
+type OnMissing string
+
+// The words; empty, which is the default, is the same as MissingResolves.
+const (
+	MissingResolves OnMissing = "resolve"
+	MissingHolds    OnMissing = "hold"
+	MissingFires    OnMissing = "fire"
+	MissingIsNoData OnMissing = "nodata"
+)
+
+// Flap says that an alert is flapping when it began to fire or ceased to more often than Transitions within Within.
+type Flap struct {
+	Transitions int
+	Within      time.Duration
 }
 
 // Group is a list of rules that are evaluated together, in order, at one time.
@@ -74,7 +112,9 @@ type File struct {
 	Path    string
 	Dialect Dialect
 	Groups  []*Group
-	// Hash is the hex SHA-256 of the content: the file's version.
+	// Side is the path of the side file, empty where there is none.
+	Side string
+	// Hash is the hex SHA-256 of the content, with the side file's: the file's version.
 	Hash string
 	// LoadedAt is when a Set took this version into force; Parse, which knows no clock, leaves it zero.
 	LoadedAt time.Time

@@ -107,6 +107,8 @@ func (s *Set) Groups() []*Group {
 type FileStatus struct {
 	Path    string  `json:"path"`
 	Dialect Dialect `json:"dialect,omitempty"`
+	// Side is the path of the side file of the version in force, empty where there is none.
+	Side string `json:"side,omitempty"`
 	// OK tells that the file is good as it was last seen; Errors why it is not.
 	OK     bool     `json:"ok"`
 	Errors []string `json:"errors,omitempty"`
@@ -130,6 +132,7 @@ func (s *Set) Files() []FileStatus {
 		st := FileStatus{Path: e.path, Dialect: e.dialect, OK: len(e.errs) == 0, Errors: texts(e.errs)}
 		if f := e.good; f != nil {
 			st.Hash, st.LoadedAt, st.Groups, st.Rules = f.Hash, f.LoadedAt, len(f.Groups), f.RuleCount()
+			st.Side = f.Side
 			st.Warnings = slices.Clone(f.Warnings)
 			st.UsingLastGood = !st.OK
 		}
@@ -151,8 +154,9 @@ type Result struct {
 func (r Result) Err() error { return errors.Join(r.errs...) }
 
 // Load brings the Set up to date with the files that patterns name (as Prometheus's rule_files: filepath.Glob each) and
-// with builtin, which maps names to the contents of files in memory; their paths are "builtin:" and the name. Only files
-// whose content changed are parsed. A broken file keeps its last good version, or has no rules where there is none; a
+// with builtin, which maps names to the contents of files in memory; their paths are "builtin:" and the name. Side files
+// belong to their rule files, whether or not patterns name them (see SidePath): a change of either is one of the rule file,
+// and so is a fault. Only files whose content changed are parsed. A broken file keeps its last good version, or has no rules where there is none; a
 // file that is gone takes its rules with it. Load always does as much as it can.
 func (s *Set) Load(patterns []string, builtin map[string][]byte) Result {
 	s.loading.Lock()
@@ -169,15 +173,22 @@ func (s *Set) Load(patterns []string, builtin map[string][]byte) Result {
 
 	var files []*fileState
 	for _, path := range paths {
-		content, err := readFile(path, false)
+		if base, ok := ruleFileOf(path); ok {
+			if !slices.Contains(paths, base) {
+				err := fmt.Errorf("is the side file of %s, which is not among the rule files", base)
+				files = append(files, s.load(path, version{}, &Error{File: path, Err: err}, before[path], nil))
+			}
+			continue // It is read with its rule file.
+		}
+		v, err := readVersion(path, false)
 		if errors.Is(err, errVanished) {
 			continue
 		}
-		files = append(files, s.load(path, content, err, before[path], s.cache))
+		files = append(files, s.load(path, v, err, before[path], s.cache))
 	}
 	for _, name := range slices.Sorted(maps.Keys(builtin)) {
 		path := builtinPrefix + name
-		files = append(files, s.load(path, builtin[name], nil, before[path], nil))
+		files = append(files, s.load(path, version{content: builtin[name]}, nil, before[path], nil))
 	}
 	s.mu.Lock()
 	s.files = files

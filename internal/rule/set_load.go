@@ -5,9 +5,9 @@ import "fmt"
 // shownErrors is how many errors of one file Result.Err holds; FileStatus has all of them.
 const shownErrors = 10
 
-// load returns a file's new entry: content or readErr is what was found, old the entry so far (nil when the file is
-// new), kept the cache of last good versions (nil for files in memory).
-func (s *Set) load(path string, content []byte, readErr error, old *fileState, kept *cache) *fileState {
+// load returns a file's new entry: v or readErr is what was found, old the entry so far (nil when the file is new), kept
+// the cache of last good versions (nil for files in memory).
+func (s *Set) load(path string, v version, readErr error, old *fileState, kept *cache) *fileState {
 	e := &fileState{path: path}
 	if old != nil {
 		e.dialect, e.good, e.cached = old.dialect, old.good, old.cached
@@ -17,13 +17,13 @@ func (s *Set) load(path string, content []byte, readErr error, old *fileState, k
 		s.recall(e, kept)
 		return e
 	}
-	e.hash = contentHash(content)
+	e.hash = v.hash()
 	if old != nil && old.hash == e.hash {
 		e.errs = old.errs
-		s.remember(e, content, kept)
+		s.remember(e, v, kept)
 		return e
 	}
-	dialect, f, errs := parse(path, content, s.opts.Compiler)
+	dialect, f, errs := parseVersion(path, v, s.opts.Compiler)
 	e.dialect, e.errs = dialect, errs
 	switch {
 	case len(errs) > 0:
@@ -38,7 +38,7 @@ func (s *Set) load(path string, content []byte, readErr error, old *fileState, k
 	default:
 		s.opts.Logger.Info("Rule file is what it was before it broke", "file", path)
 	}
-	s.remember(e, content, kept)
+	s.remember(e, v, kept)
 	return e
 }
 
@@ -47,14 +47,14 @@ func (s *Set) recall(e *fileState, kept *cache) {
 	if e.good != nil {
 		return
 	}
-	content, err := kept.get(e.path)
+	v, ok, err := kept.get(e.path)
 	if err != nil {
 		s.opts.Logger.Warn("The last good version of a broken rule file could not be read", "file", e.path, "err", err)
 	}
-	if content == nil {
+	if !ok {
 		return
 	}
-	f, errs := Parse(e.path, content, s.opts.Compiler)
+	f, errs := ParseBoth(e.path, v.content, v.side, s.opts.Compiler)
 	if len(errs) > 0 {
 		s.opts.Logger.Warn("What was the last good version of a broken rule file is not good any more", "file", e.path, "err", errs[0])
 		return
@@ -65,12 +65,12 @@ func (s *Set) recall(e *fileState, kept *cache) {
 		"groups", len(f.Groups), "rules", f.RuleCount())
 }
 
-// remember caches content where it is the version in force and is not cached yet.
-func (s *Set) remember(e *fileState, content []byte, kept *cache) {
+// remember caches v where it is the version in force and is not cached yet.
+func (s *Set) remember(e *fileState, v version, kept *cache) {
 	if kept == nil || e.cached || len(e.errs) > 0 {
 		return
 	}
-	if err := kept.put(e.path, content); err != nil {
+	if err := kept.put(e.path, v); err != nil {
 		s.opts.Logger.Warn("A good rule file could not be cached; should it break before a restart, its rules are lost with it",
 			"file", e.path, "err", err)
 		return

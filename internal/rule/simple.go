@@ -1,24 +1,20 @@
 package rule
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tocsin/tocsin/internal/plan"
 )
 
 // simpleFields are a simple rule's; docs/simple-rules.md describes them.
-const simpleFields = "id name metric condition threshold duration severity labels annotations summary description"
+const simpleFields = "id name metric condition threshold duration severity labels annotations summary description " + extensionFields + " within"
 
 // simpleRule is a simple rule as its author wrote it.
 type simpleRule struct {
@@ -29,6 +25,10 @@ type simpleRule struct {
 	// node is the rule's mapping; nodes are its fields' values.
 	node  *yaml.Node
 	nodes map[string]*yaml.Node
+	// extension is what the rule says beyond Prometheus; clear and within are its fields of these names.
+	extension extension
+	clear     string
+	within    time.Duration
 }
 
 // title is the alert's name.
@@ -40,17 +40,11 @@ func (r *simpleRule) title() string {
 }
 
 // simpleReader reads one file of simple rules and collects what is wrong with it.
-type simpleReader struct {
-	src  *source
-	errs []error
-	// rule is the place of the rule being read, from 1, 0 outside of rules; name its name once it is known.
-	rule int
-	name string
-}
+type simpleReader struct{ reader }
 
 // parseSimple fills f from a file of simple rules: one group, named after the file.
 func parseSimple(f *File, src *source, c *plan.Compiler) []error {
-	d := &simpleReader{src: src}
+	d := &simpleReader{reader{src: src}}
 	if src.syntax != nil {
 		return []error{(&upstreamErrors{src: src}).ofYAML(src.syntax.Error())}
 	}
@@ -68,7 +62,7 @@ func parseSimple(f *File, src *source, c *plan.Compiler) []error {
 	for i, n := range items(list) {
 		d.rule, d.name = i+1, ""
 		before := len(d.errs)
-		def := d.read(n)
+		def := d.read(n, c)
 		if first := ids[def.id]; def.id != "" && first > 0 {
 			d.fail(def.nodes["id"], "id %q is rule %d's already", def.id, first)
 		} else {
@@ -96,42 +90,8 @@ func groupName(path string) string {
 	return base
 }
 
-// fail notes what is wrong at n.
-func (d *simpleReader) fail(n *yaml.Node, format string, args ...any) {
-	line, column := position(n)
-	d.failAt(line, column, fmt.Errorf(format, args...))
-}
-
-func (d *simpleReader) failAt(line, column int, err error) {
-	d.errs = append(d.errs, &Error{File: d.src.path, Line: line, Column: column, Rule: d.rule, RuleName: d.name, Err: err})
-}
-
-// strict refuses fields of n that are not among known, and fields that stand twice.
-func (d *simpleReader) strict(n *yaml.Node, known, what string) {
-	names := strings.Fields(known)
-	for _, e := range entries(n) {
-		if !slices.Contains(names, e.key.Value) || e.key.Kind != yaml.ScalarNode {
-			d.fail(e.key, "unknown field %q in %s, which has: %s", e.key.Value, what, strings.Join(names, ", "))
-		}
-	}
-	d.once(n)
-}
-
-// once refuses keys that stand twice in a mapping.
-func (d *simpleReader) once(n *yaml.Node) {
-	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		if first := seen[key.Value]; first > 0 {
-			d.fail(key, "%q is given twice, first in line %d", key.Value, first)
-			continue
-		}
-		seen[key.Value] = key.Line
-	}
-}
-
 // read takes a rule's fields apart.
-func (d *simpleReader) read(n *yaml.Node) *simpleRule {
+func (d *simpleReader) read(n *yaml.Node, c *plan.Compiler) *simpleRule {
 	r := &simpleRule{node: n, nodes: map[string]*yaml.Node{}}
 	if n == nil || n.Kind != yaml.MappingNode {
 		d.fail(n, "a rule is a mapping with the fields %s", strings.Join(strings.Fields(simpleFields), ", "))
@@ -156,8 +116,11 @@ func (d *simpleReader) read(n *yaml.Node) *simpleRule {
 		d.fail(n, "a rule needs a condition")
 	}
 	r.severity = d.text(r, "severity")
-	r.threshold = d.threshold(r)
-	r.duration = d.duration(r)
+	r.threshold = d.number(r.nodes["threshold"], "threshold")
+	r.duration = d.duration(r.nodes["duration"], "duration")
+	r.within = d.duration(r.nodes["within"], "within")
+	r.clear = d.text(r, "clear")
+	r.extension = d.extension(r.nodes, c)
 	r.labels = d.texts(r, "labels")
 	r.annotations = d.texts(r, "annotations")
 	d.shorthand(r, "severity", "labels", &r.labels)
@@ -209,60 +172,6 @@ func (d *simpleReader) shorthand(r *simpleRule, name, in string, m *map[string]s
 	}
 	(*m)[name] = value
 }
-
-func (d *simpleReader) threshold(r *simpleRule) *float64 {
-	n := r.nodes["threshold"]
-	if n == nil {
-		return nil
-	}
-	var v float64
-	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode || tag != "!!int" && tag != "!!float" || n.Decode(&v) != nil {
-		d.fail(n, "threshold should be a number, without quotes or units")
-		return nil
-	}
-	if math.IsNaN(v) {
-		d.fail(n, "threshold is not a number, and nothing compares to that")
-	}
-	return &v
-}
-
-// duration reads seconds, a Prometheus duration (5m, 1h30m, 1d) or a Go duration (1.5h, 500ms). The result is in whole
-// milliseconds, as everything that PromQL knows of time.
-func (d *simpleReader) duration(r *simpleRule) time.Duration {
-	n := r.nodes["duration"]
-	if n == nil {
-		return 0
-	}
-	out, err := parseDuration(text(n))
-	if err != nil {
-		d.fail(n, "duration %q: %w", text(n), err)
-	}
-	return out
-}
-
-func parseDuration(s string) (time.Duration, error) {
-	const limit = 100 * 365 * 24 * time.Hour
-	out := time.Duration(0)
-	if seconds, err := strconv.ParseFloat(s, 64); err == nil {
-		if !(math.Abs(seconds) <= limit.Seconds()) { // NaN too
-			return 0, errors.New("is longer than a hundred years")
-		}
-		out = time.Duration(seconds * float64(time.Second))
-	} else if p, err := model.ParseDuration(s); err == nil {
-		out = time.Duration(p)
-	} else if out, err = time.ParseDuration(s); err != nil {
-		return 0, errors.New("should be seconds, such as 300, or a duration, such as 5m, 1h30m or 1d")
-	}
-	switch out = out.Round(time.Millisecond); {
-	case out < 0:
-		return 0, errors.New("should not be negative")
-	case out > limit:
-		return 0, errors.New("is longer than a hundred years")
-	}
-	return out, nil
-}
-
-func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
 // shorthandNode finds the field of its own that a message about a label or annotation means.
 func (r *simpleRule) shorthandNode(msg string) *yaml.Node {
