@@ -36,6 +36,10 @@ func (s State) String() string {
 // Alert is one instance of an alerting rule.
 type Alert struct {
 	State State
+	// Basis is what an active alert stands on; it is zero for an inactive one.
+	Basis Basis
+	// Reason is why the state last changed.
+	Reason Reason
 	// Labels identify the instance; alertname is among them.
 	Labels      labels.Labels
 	Annotations labels.Labels
@@ -53,9 +57,27 @@ type Alert struct {
 	ValidUntil time.Time
 	// KeepFiringSince is when the condition cleared while keep_firing_for holds the alert; zero otherwise.
 	KeepFiringSince time.Time
+	// MissingSince is since when an active alert's series is known to be gone; zero otherwise.
+	MissingSince time.Time
+	// Clearing is what the expression was when the alert ended. Unknown while it is active.
+	Clearing Reading
+	// Flap is what flap detection knows of the alert; nil where there is nothing to know. It is immutable.
+	Flap *Flap
 }
 
-// Transition is one change of one instance's state.
+// Flapping reports whether flap detection has the alert muted.
+func (a *Alert) Flapping() bool { return a.Flap != nil && !a.Flap.Since.IsZero() }
+
+// NoData reports whether the alert is active, its series gone, and people are to be shown that rather than its state.
+func (a *Alert) NoData() bool { return a.State != Inactive && a.Basis == OnNoData }
+
+// Reading is a value that may not be known. The zero value is unknown.
+type Reading struct {
+	Value float64
+	Known bool
+}
+
+// Transition is one change of one instance's state, or a mark (see Mark).
 type Transition struct {
 	// File, Group and Rule say which rule; RuleID its version.
 	File, Group, Rule, RuleID string
@@ -64,10 +86,20 @@ type Transition struct {
 	Value                     float64
 	// ActiveAt is when the condition was first seen to hold, At the evaluation time of the change.
 	ActiveAt, At time.Time
+	Reason       Reason
+	// Clearing is what the expression was when the alert ended, where that is known.
+	Clearing Reading
+	// Duration is how long the alert had been firing, where it was.
+	Duration time.Duration
+	// Flapping tells that the alert is muted as flapping after the change.
+	Flapping bool
 }
 
 // Resolved reports whether the transition ends a firing alert.
 func (t Transition) Resolved() bool { return t.From == Firing && t.To == Inactive }
+
+// Mark reports whether the state is what it was and only something else about the alert changed, which Reason says.
+func (t Transition) Mark() bool { return t.From == t.To }
 
 // Outgoing is what the notification pipeline is told about one instance.
 type Outgoing struct {
@@ -77,4 +109,12 @@ type Outgoing struct {
 	EndsAt time.Time
 	// GeneratorURL leads back to the expression.
 	GeneratorURL string
+	// Reason is why the alert is in the state that it is in.
+	Reason Reason
+	// Clearing and Duration are of an alert that ended: what the expression was then, and how long it fired.
+	Clearing Reading
+	Duration time.Duration
+	// NoData tells that the alert fires and its series is gone. Flapping tells that it changes all the time and counts as
+	// firing until it is calm, whatever its state is by now.
+	NoData, Flapping bool
 }

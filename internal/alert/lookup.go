@@ -10,3 +10,23 @@ func (s *Set) Firing(ls labels.Labels) (annotations labels.Labels, ok bool) {
 	}
 	return s.instances[at].Annotations, true
 }
+
+// Lapsed reports whether some active instance is none of those that in says to hold: whether it matters what `clear`
+// returns and which series are there. Label sets in in must be distinct; where they are not, Step says so.
+func (s *Set) Lapsed(in []Input) bool {
+	active := 0
+	for i := range s.instances {
+		if s.instances[i].State != Inactive {
+			active++
+		}
+	}
+	for i := 0; i < len(in) && active > 0; i++ {
+		if in[i].Says != Holds {
+			continue
+		}
+		if at := s.find(in[i].Labels.Hash(), in[i].Labels); at != none && s.instances[at].State != Inactive {
+			active--
+		}
+	}
+	return active > 0
+}

@@ -10,13 +10,19 @@ type SendParams struct {
 	Interval time.Duration
 }
 
-// NeedsSending reports whether a is due at now: when it resolved since it was last sent, or was not sent for longer
-// than the delay. Pending alerts never are.
+// NeedsSending reports whether a is due at now: when it resolved or lost its data since it was last sent, or was not sent
+// for longer than the delay. Pending alerts never are, unless they are flapping: those count as firing. One that is kept
+// for flap detection alone never is.
 func NeedsSending(a *Alert, p SendParams, now time.Time) bool {
 	switch {
+	case a.Flap.kept():
+		return false
+	case a.Flapping():
 	case a.State == Pending:
 		return false
 	case a.ResolvedAt.After(a.LastSentAt):
+		return true
+	case a.NoData() && a.MissingSince.After(a.LastSentAt):
 		return true
 	}
 	return a.LastSentAt.Add(p.ResendDelay).Before(now)
@@ -47,19 +53,30 @@ func (s *Set) AppendDue(dst []Outgoing, p SendParams, now time.Time) []Outgoing 
 func (s *Set) AppendEnded(dst []Outgoing, now time.Time) []Outgoing {
 	for i := range s.instances {
 		a := s.instances[i].Alert // A copy.
-		if a.State != Firing || a.LastSentAt.IsZero() {
+		if a.State != Firing && !a.Flapping() || a.LastSentAt.IsZero() {
 			continue
 		}
-		a.ResolvedAt = now
+		if a.Flapping() {
+			a.FiredAt = a.Flap.Since
+		}
+		a.State, a.Flap, a.Basis, a.Reason, a.ResolvedAt = Inactive, nil, 0, RuleGone, now
+		a.Clearing = Reading{}
 		dst = append(dst, a.outgoing())
 	}
 	return dst
 }
 
 func (a *Alert) outgoing() Outgoing {
-	out := Outgoing{Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.FiredAt, EndsAt: a.ValidUntil}
-	if !a.ResolvedAt.IsZero() {
-		out.EndsAt = a.ResolvedAt
+	out := Outgoing{
+		Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.FiredAt, EndsAt: a.ValidUntil,
+		Reason: a.Reason, NoData: a.NoData(), Flapping: a.Flapping(),
+	}
+	switch {
+	case out.Flapping:
+		out.StartsAt = a.Flap.Since
+	case !a.ResolvedAt.IsZero():
+		out.EndsAt, out.Clearing = a.ResolvedAt, a.Clearing
+		out.Duration = max(0, a.ResolvedAt.Sub(a.FiredAt))
 	}
 	return out
 }

@@ -19,8 +19,9 @@ type instance struct {
 	Alert
 	hash uint64
 	next int32 // position of another instance with this hash, or none
-	// Scratch of Step: the present input has it; it is to be forgotten. Both are false between steps.
-	seen, drop bool
+	// Scratch of Step: what the present input says of it; that it is to be forgotten. Both are zero between steps.
+	now  evidence
+	drop bool
 	// out caches the label sets of the series that the instance is recorded as.
 	out recorded
 }
