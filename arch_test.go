@@ -44,7 +44,7 @@ var sameFloor = map[string][]string{
 	"internal/threshold":          {"internal/column", "internal/kernel"},
 	"internal/jit":                {"internal/jit/amd64", "internal/jit/arm64", "internal/jit/native"},
 	"internal/bench/cold":         {"internal/bench", "internal/bench/chart"},
-	"internal/engine":             {"internal/rule", "internal/alert"}, // evaluates rules into alert states
+	"internal/engine":             {"internal/rule", "internal/alert", "internal/ledger"}, // evaluates rules into recorded alert states
 	"internal/ledger":             {"internal/alert"},                  // records transitions
 	"internal/notify":             {"internal/alert"},                  // is told about alerts
 	"internal/ingest/push":        {"internal/ingest/body"},

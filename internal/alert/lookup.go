@@ -11,12 +11,12 @@ func (s *Set) Firing(ls labels.Labels) (annotations labels.Labels, ok bool) {
 	return s.instances[at].Annotations, true
 }
 
-// Lapsed reports whether some active instance is none of those that in says to hold: whether it matters what `clear`
-// returns and which series are there. Label sets in in must be distinct; where they are not, Step says so.
-func (s *Set) Lapsed(in []Input) bool {
+// Lapsed reports whether some instance that is pending or more, as least says, is none of those that in says to hold:
+// whether it matters what `clear` returns and which series are there. Label sets in in must be distinct; where they are not, Step says so.
+func (s *Set) Lapsed(in []Input, least State) bool {
 	active := 0
 	for i := range s.instances {
-		if s.instances[i].State != Inactive {
+		if s.instances[i].State >= least {
 			active++
 		}
 	}
@@ -24,7 +24,7 @@ func (s *Set) Lapsed(in []Input) bool {
 		if in[i].Says != Holds {
 			continue
 		}
-		if at := s.find(in[i].Labels.Hash(), in[i].Labels); at != none && s.instances[at].State != Inactive {
+		if at := s.find(in[i].Labels.Hash(), in[i].Labels); at != none && s.instances[at].State >= least {
 			active--
 		}
 	}

@@ -362,7 +362,7 @@ func TestNoChangeOfExtendedRulesAllocatesNothing(t *testing.T) {
 	)
 	once := func() {
 		at = at.Add(time.Second)
-		if m.now.Lapsed(some) {
+		if m.now.Lapsed(some, alert.Pending) {
 			changes, _ = alert.Step(&m.next, &m.now, some, m.params, at, changes[:0])
 		}
 		samples = m.next.AppendSamples(samples[:0], "A", labels.EmptyLabels())

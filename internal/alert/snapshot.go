@@ -62,7 +62,7 @@ func (s *Set) plausible(a *instance) error {
 }
 
 // Compare says how a durable copy of prev becomes one of next, which Step wrote from prev: changed gets the instances
-// that are new or of which more than value and annotations changed, gone the labels of those that are no more. Call it
+// that are new or of which more than value, annotations and the time of a repetition changed, gone the labels of those that are no more. Call it
 // after AppendDue, which changes instances, too. Nothing is allocated where nothing changed.
 func Compare(next, prev *Set, changed []Alert, gone []labels.Labels) ([]Alert, []labels.Labels) {
 	at := 0 // Step keeps the order and puts new instances behind.
@@ -83,10 +83,22 @@ func Compare(next, prev *Set, changed []Alert, gone []labels.Labels) ([]Alert, [
 	return changed, gone
 }
 
+// word is what of an alert's sending a restart must know. When exactly it was last repeated is none of that: after a restart
+// all is repeated at once.
+type word struct{ sent, ended, missing bool }
+
+func (a *Alert) word() word {
+	return word{
+		sent:    !a.LastSentAt.IsZero(),
+		ended:   !a.ResolvedAt.After(a.LastSentAt),
+		missing: !a.MissingSince.After(a.LastSentAt),
+	}
+}
+
 // sameAs reports whether a restart would make no difference between a and b, instances of the same labels.
 func (a *Alert) sameAs(b *Alert) bool {
 	return a.State == b.State && a.Basis == b.Basis && a.Reason == b.Reason && a.Clearing == b.Clearing && a.Flap == b.Flap &&
 		a.ActiveAt.Equal(b.ActiveAt) && a.FiredAt.Equal(b.FiredAt) && a.ResolvedAt.Equal(b.ResolvedAt) &&
-		a.LastSentAt.Equal(b.LastSentAt) && a.ValidUntil.Equal(b.ValidUntil) &&
+		a.word() == b.word() &&
 		a.KeepFiringSince.Equal(b.KeepFiringSince) && a.MissingSince.Equal(b.MissingSince)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin/tocsin/internal/alert"
+	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/rule"
 )
 
@@ -42,6 +43,7 @@ func (e *Engine) Apply(cfg Config) error {
 	r := e.newReload(cfg)
 	r.stopReplaced()
 	r.handOver()
+	r.resume()
 	e.adopt(r)
 	r.endOrphans() // Before new groups run: what they send must not be overtaken by a resolved alert of the same labels.
 	e.settle(r)
@@ -70,12 +72,34 @@ func (c Config) Validate() error {
 			switch {
 			case r == nil || r.Plan == nil:
 				errs = append(errs, fmt.Errorf("%s: group %q: a rule has no expression", g.File, g.Name))
+			case alertingOnly(r) != "" && r.Kind != rule.Alerting:
+				errs = append(errs, fmt.Errorf("%s:%d: rule %q: %s is for alerting rules", g.File, r.Line, r.Name, alertingOnly(r)))
+			case !knownOnMissing(r):
+				errs = append(errs, fmt.Errorf("%s:%d: rule %q: unknown on_missing %q", g.File, r.Line, r.Name, r.OnMissing))
 			case r.Kind != rule.Alerting && r.Kind != rule.Recording:
 				errs = append(errs, fmt.Errorf("%s:%d: rule %q: unknown kind %q", g.File, r.Line, r.Name, r.Kind))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// alertingOnly names what a rule says that only alerts can have.
+func alertingOnly(r *rule.Rule) string {
+	switch {
+	case r.Clear != nil:
+		return "clear"
+	case r.OnMissing != "":
+		return "on_missing"
+	case r.Flap != (rule.Flap{}):
+		return "flap"
+	}
+	return ""
+}
+
+func knownOnMissing(r *rule.Rule) bool {
+	_, err := alert.ParseOnMissing(string(r.OnMissing))
+	return err == nil
 }
 
 // reload is one Apply on its way.
@@ -92,6 +116,8 @@ type reload struct {
 	removed  []*runner
 	// orphans are the alerting rules that are gone.
 	orphans []orphan
+	// abandoned are alerts that the ledger knows and no rule has any more.
+	abandoned []ledger.Instance
 }
 
 type keptGroup struct {
@@ -114,7 +140,7 @@ func (e *Engine) newReload(cfg Config) *reload {
 		next:     make(map[string]*runner, len(cfg.Groups)),
 		replaced: map[string]*runner{},
 	}
-	restore := !e.applied || !e.started
+	restore := (!e.applied || !e.started) && !e.resumes()
 	for _, def := range cfg.Groups {
 		key := groupKey(def.File, def.Name)
 		old := e.runners[key] // Only written under applying, too.
@@ -222,7 +248,7 @@ func (e *Engine) retire(g *Group, at time.Time) {
 
 // endOrphans tells that the alerts of rules that are gone have ended.
 func (r *reload) endOrphans() {
-	if len(r.orphans) == 0 {
+	if len(r.orphans) == 0 && len(r.abandoned) == 0 {
 		return
 	}
 	now := time.Now()
@@ -232,12 +258,15 @@ func (r *reload) endOrphans() {
 	for _, o := range r.orphans {
 		ctx := o.group.context(ctx)
 		o.group.guarded(o.state, func() verdict {
-			o.group.tellTransitions(ctx, o.state, o.state.alerts.AppendDropped(nil, now))
+			dropped := o.state.alerts.AppendDropped(nil, now)
+			o.group.putEnd(o.state, dropped)
+			o.group.tellTransitions(ctx, o.state, dropped)
 			ended := slices.DeleteFunc(o.state.alerts.AppendEnded(nil, now), isFiring)
-			o.group.notify(ctx, r.env, o.state, ended)
+			o.group.notify(ctx, o.state, ended)
 			return verdict{}
 		})
 	}
+	r.endAbandoned(now, isFiring)
 }
 
 // groups returns the groups of the new configuration in the order of their keys.

@@ -116,7 +116,7 @@ func (g *Group) evalArrival(ctx context.Context, env *environment, i int, why tr
 		}
 		return
 	}
-	g.evalRule(ctx, env, rs, moment{ts: ts, why: why})
+	g.evalRule(ctx, env, rs, moment{ts: ts, why: why, since: time.Unix(0, since)})
 	done := time.Now()
 	g.streamer.metrics.evaluated(why, done.Sub(time.Unix(0, since)))
 	if took := done.Sub(now); took >= longEvaluation {

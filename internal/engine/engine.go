@@ -65,6 +65,7 @@ func (e *Engine) Start() {
 	if e.streamer != nil {
 		e.goroutines.Go(func() { e.streamer.run(e.stopCtx.Done()) })
 	}
+	e.announce(time.Now())
 	for _, r := range e.runners { // Only written under applying, too.
 		e.launch(r)
 	}

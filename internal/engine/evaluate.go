@@ -17,6 +17,16 @@ type moment struct {
 	ts time.Time
 	// why is 0 for a tick.
 	why trigger
+	// since is when the sample came, or the tick was due; zero where evaluations follow no clock.
+	since time.Time
+}
+
+// latency returns how long the evaluation has taken by now, waits included.
+func (m moment) latency(now time.Time) time.Duration {
+	if m.since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(m.since))
 }
 
 func (m moment) isTick() bool { return m.why == 0 }

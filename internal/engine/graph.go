@@ -27,7 +27,7 @@ func readersOf(rules []*rule.Rule) [][]int32 {
 
 	readers := make([][]int32, len(rules))
 	for i, r := range rules {
-		for _, matchers := range r.Plan.Selectors() {
+		for _, matchers := range selectorsOf(r) {
 			for _, name := range namesSelected(matchers, names) {
 				for _, w := range writers[name] {
 					known := readers[w]
@@ -39,6 +39,15 @@ func readersOf(rules []*rule.Rule) [][]int32 {
 		}
 	}
 	return readers
+}
+
+// selectorsOf returns all that a rule reads.
+func selectorsOf(r *rule.Rule) [][]*labels.Matcher {
+	all := r.Plan.Selectors()
+	for _, p := range PlansOf(r)[1:] {
+		all = append(all, p.Selectors()...)
+	}
+	return all
 }
 
 // recordedNames returns the metrics that a rule records.

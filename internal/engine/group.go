@@ -61,6 +61,8 @@ type buffers struct {
 	samples  []alert.Sample
 	vector   promql.Vector
 	changes  []alert.Transition
+	asked    promql.Vector // what a probe returned
+	journal  journal
 	expander expander
 	builder  *labels.Builder
 }
@@ -101,14 +103,21 @@ type ruleState struct {
 	watched    bool      // a deadline may be on the wheel
 	missed     bool      // there was no ready result for the last evaluation on arrival
 	rest       time.Time // before which it is not evaluated on arrival
+	probe      probe
+	// settleUntil is how long after a restart series may be missing that are only not back yet; zero where no alerts
+	// were taken up.
+	settleUntil time.Time
 
 	// Of the rule, and so never changed.
 	labelTemplates, annotationTemplates bool
+	onMissing                           alert.OnMissing
 
 	// Set by the streamer: the rule's place where it is evaluated on other occasions than ticks, and what all rules with
 	// the same expression share where one follows arrivals.
 	seat   atomic.Pointer[seat]
 	source atomic.Pointer[source]
+	// mayLapse says that alerts are active, so that what is beside the expression matters.
+	mayLapse atomic.Bool
 
 	// ref is the rule. It changes only for one with the same ID, at a reload that moved it within its file.
 	ref atomic.Pointer[rule.Rule]
@@ -170,6 +179,8 @@ func newGroup(o Options, m *metrics, env *environment, cfg Config, def *rule.Gro
 			annotationTemplates: hasTemplate(r.Annotations),
 		}
 		rs.ref.Store(r)
+		rs.probe = newProbe(r)
+		rs.onMissing, _ = alert.ParseOnMissing(string(r.OnMissing)) // Validate has looked at it.
 		g.rules = append(g.rules, rs)
 	}
 	return g
@@ -194,7 +205,8 @@ func (g *Group) offset(env *environment) time.Duration {
 // Eval evaluates all rules in order, as of ts. What fails, fails for its rule only and shows in Status.
 func (g *Group) Eval(ctx context.Context, ts time.Time) { g.eval(g.context(ctx), ts, nil) }
 
-// eval is Eval that ends between two rules when stop is closed. ctx is what context returned.
+// eval is Eval that ends between two rules when stop is closed. ctx is what context returned. stop is nil where times are
+// not those of the clock.
 func (g *Group) eval(ctx context.Context, ts time.Time, stop <-chan struct{}) {
 	g.turn.Lock()
 	defer g.turn.Unlock()
@@ -231,7 +243,11 @@ func (g *Group) evalRules(ctx context.Context, env *environment, ts time.Time, s
 			return samples, false
 		default:
 		}
-		samples += g.evalRule(ctx, env, rs, moment{ts: rs.clock.tick(ts, g.interval)})
+		m := moment{ts: rs.clock.tick(ts, g.interval)}
+		if stop != nil {
+			m.since = ts
+		}
+		samples += g.evalRule(ctx, env, rs, m)
 	}
 	return samples, true
 }

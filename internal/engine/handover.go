@@ -70,7 +70,7 @@ func (g *Group) takeAlerts(to, from *ruleState) {
 		to.health, to.lastError, to.reported, to.panicked = from.health, from.lastError, from.reported, from.panicked
 		to.lastEvaluation, to.evaluationTime = from.lastEvaluation, from.evaluationTime
 	}
-	to.clock = from.clock
+	to.clock, to.settleUntil = from.clock, from.settleUntil
 	if to.rule().Kind != rule.Alerting || from.rule().Kind != rule.Alerting {
 		return
 	}
@@ -127,6 +127,7 @@ func (r *reload) adoptOrphans(unmatched []newcomer) {
 		id := o.state.rule().ID
 		if takers := waiting[id]; len(takers) > 0 {
 			takers[0].group.takeAlerts(takers[0].state, o.state)
+			takers[0].group.putMove(takers[0].state, o.group, o.state)
 			waiting[id] = takers[1:]
 			continue
 		}

@@ -307,6 +307,7 @@ type stage struct {
 	engine *engine.Engine
 	out    *outcome
 	t      *testing.T
+	loaded map[*plan.Plan]bool
 }
 
 func (s *scenario) play(t *testing.T, p performance) *outcome {
@@ -368,9 +369,15 @@ func (st *stage) apply(text string) {
 	var plans []*plan.Plan
 	for _, g := range groups {
 		for _, r := range g.Rules {
-			plans = append(plans, r.Plan)
+			plans = append(plans, engine.PlansOf(r)...)
 		}
 	}
+	st.w.mu.Lock()
+	st.loaded = map[*plan.Plan]bool{}
+	for _, p := range plans {
+		st.loaded[p] = true
+	}
+	st.w.mu.Unlock()
 	if !st.upstream {
 		require.NoError(st.t, st.chain.core.Load(context.Background(), plans, st.w.db, time.Now().UnixMilli()))
 	}
@@ -384,7 +391,7 @@ func (st *stage) eval(ctx context.Context, p *plan.Plan, at time.Time, buf promq
 	v, err := st.chain.core.Eval(ctx, p, at.UnixMilli(), buf)
 	st.w.mu.Lock()
 	st.out.compiled++
-	if exec.AsBail(err) != nil {
+	if exec.AsBail(err) != nil && st.loaded[p] {
 		st.out.left++
 	}
 	st.w.mu.Unlock()

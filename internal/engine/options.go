@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/tocsin/tocsin/internal/alert"
+	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
@@ -32,6 +33,8 @@ const (
 	DefaultOutageTolerance = time.Hour
 	DefaultForGracePeriod  = 10 * time.Minute
 	DefaultStopTimeout     = 10 * time.Second
+
+	DefaultSettleAfterStart = 30 * time.Second
 )
 
 // Options says what an Engine or a Group works with. Only Eval is required.
@@ -66,6 +69,10 @@ type Options struct {
 	// with none. It is called from the group's goroutine and must not wait for a receiver.
 	Notify func(ctx context.Context, alerts []alert.Outgoing)
 
+	// Ledger records every change of an alert before anybody is told of it, and is what alerts are taken up from after a
+	// restart; nil means that neither is done.
+	Ledger *ledger.Ledger
+
 	// ResendDelay is how long to wait before an alert is repeated to Notify; 0 means DefaultResendDelay, negative
 	// repeats it at every evaluation.
 	ResendDelay time.Duration
@@ -75,6 +82,10 @@ type Options struct {
 	// ForGracePeriod is the least time between a restored alert and its firing; alerts with a shorter `for` are not
 	// restored. 0 means DefaultForGracePeriod, negative means none.
 	ForGracePeriod time.Duration
+	// SettleAfterStart is how long after a restart an alert that was taken up from the ledger stays what it is while its
+	// series may only not be back yet; never less than the group's first two evaluations. 0 means
+	// DefaultSettleAfterStart, negative means no longer than those.
+	SettleAfterStart time.Duration
 	// StopTimeout bounds how long Stop lets evaluations in flight finish before it cancels them; 0 means
 	// DefaultStopTimeout, negative cancels at once.
 	StopTimeout time.Duration
@@ -98,6 +109,7 @@ func (o Options) withDefaults() Options {
 	o.ResendDelay = durationOr(o.ResendDelay, DefaultResendDelay)
 	o.OutageTolerance = durationOr(o.OutageTolerance, DefaultOutageTolerance)
 	o.ForGracePeriod = durationOr(o.ForGracePeriod, DefaultForGracePeriod)
+	o.SettleAfterStart = durationOr(o.SettleAfterStart, DefaultSettleAfterStart)
 	o.StopTimeout = durationOr(o.StopTimeout, DefaultStopTimeout)
 	return o
 }

@@ -137,6 +137,11 @@ func (s *streamer) touch(t *exec.Touched) {
 			s.decide(seat, in)
 		}
 	}
+	for _, seat := range source.wakes {
+		if in.changed = t.Presence; in.changed && seat.state.mayLapse.Load() {
+			s.decide(seat, in)
+		}
+	}
 }
 
 // decide decides about one rule when in happened.

@@ -64,6 +64,8 @@ type seat struct {
 // source is what rules with the same expression share. It is guarded by the streamer.
 type source struct {
 	seats []*seat
+	// wakes are rules that have it beside their expression.
+	wakes []*seat
 	// pulsed is the time of the last pulse that changed the result, milliseconds.
 	pulsed int64
 	// evaluated is the time for which the expression was last evaluated in full, and ended when that was done.
@@ -114,6 +116,13 @@ func (s *streamer) seatAll(groups []*Group) {
 		seat.source = s.shared(p, before)
 		seat.source.seats = append(seat.source.seats, seat)
 		s.byPlan[p] = seat.source
+		for _, p := range PlansOf(r.state.rule())[1:] {
+			if whyNotStreamed(p) == "" {
+				plans = append(plans, p)
+				s.byPlan[p] = s.shared(p, before)
+				s.byPlan[p].wakes = append(s.byPlan[p].wakes, seat)
+			}
+		}
 	}
 	for i := range c.rules { // Strict groups evaluate the same expressions.
 		state := c.rules[i].state
@@ -202,7 +211,7 @@ func (s *streamer) shared(p *plan.Plan, before map[string]*source) *source {
 		if found = before[key]; found == nil {
 			found = &source{}
 		}
-		found.seats = nil
+		found.seats, found.wakes = nil, nil
 		s.sources[key] = found
 	}
 	return found

@@ -61,10 +61,13 @@ func (g *Group) expand(ctx context.Context, env *environment, rs *ruleState, vec
 }
 
 // labels returns the labels of the alert that the present sample makes.
-func (x *expander) labels(ctx context.Context) labels.Labels {
+func (x *expander) labels(ctx context.Context) labels.Labels { return x.labelsOf(ctx, &x.state.derivation) }
+
+// labelsOf is labels with another memory of what was made.
+func (x *expander) labelsOf(ctx context.Context, known *derivation) labels.Labels {
 	remember := !x.state.labelTemplates
 	if remember {
-		if to, ok := x.state.derivation.of(x.sample.Metric); ok {
+		if to, ok := known.of(x.sample.Metric); ok {
 			return to
 		}
 	}
@@ -75,7 +78,7 @@ func (x *expander) labels(ctx context.Context) labels.Labels {
 	lb.Set(labels.AlertName, r.Name)
 	to := lb.Labels()
 	if remember {
-		x.state.derivation.set(x.sample.Metric, to)
+		known.set(x.sample.Metric, to)
 	}
 	return to
 }

@@ -16,7 +16,11 @@ type Ledger struct {
 	index   *index
 	writer  *writer
 	keeper  *keeper
+	fresh   bool
 }
+
+// Fresh reports whether there was no ledger in the directory before Open.
+func (l *Ledger) Fresh() bool { return l.fresh }
 
 // Open opens the ledger in o.Dir, which is created where there is none and brought to this version's schema where it is
 // older. It is locked until Close. An error says which file, what is wrong and what to do; ErrLocked, ErrNewer and
@@ -35,7 +39,7 @@ func open(o Options, s schema) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{opts: o, db: db, metrics: newMetrics(o.Registerer)}
+	l := &Ledger{opts: o, db: db, metrics: newMetrics(o.Registerer), fresh: from == 0}
 	if err := l.start(); err != nil {
 		return nil, errors.Join(explain("reading", db.path, err), db.close())
 	}

@@ -3,6 +3,7 @@ package rule
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -227,3 +228,28 @@ func elements(n *plan.Node, ms []*labels.Matcher) string {
 	}
 	return "(" + out + ")"
 }
+
+// Threshold returns what the rule's expression compares with numbers, for people: "> 80", or "> 0.9, < 3" where it does so
+// more than once. Of a table of thresholds it is the one that is for an alert with the given labels. It is empty where no
+// comparison with a number decides.
+func (r *Rule) Threshold(ls labels.Labels) string {
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	if t := r.Thresholds; t != nil {
+		return t.Op + " " + number(t.Of(ls))
+	}
+	if r.Plan.Root() == nil {
+		return ""
+	}
+	var all []string
+	r.Plan.Root().Walk(func(n *plan.Node) {
+		_, op, v, ok := comparison(n)
+		// A comparison with infinity keeps NaN out, and is not what anybody means by a threshold.
+		if text := op.String() + " " + number(v); ok && !math.IsInf(v, 0) && !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	})
+	return strings.Join(all[:min(len(all), maxThresholdTexts)], ", ")
+}
+
+// maxThresholdTexts bounds what Threshold names.
+const maxThresholdTexts = 8
