@@ -45,8 +45,8 @@ var sameFloor = map[string][]string{
 	"internal/jit":                {"internal/jit/amd64", "internal/jit/arm64", "internal/jit/native"},
 	"internal/bench/cold":         {"internal/bench", "internal/bench/chart"},
 	"internal/engine":             {"internal/rule", "internal/alert", "internal/ledger"}, // evaluates rules into recorded alert states
-	"internal/ledger":             {"internal/alert"},                  // records transitions
-	"internal/notify":             {"internal/alert"},                  // is told about alerts
+	"internal/ledger":             {"internal/alert"},                                     // records transitions
+	"internal/notify":             {"internal/alert"},                                     // is told about alerts
 	"internal/ingest/push":        {"internal/ingest/body"},
 	"internal/ingest/otlp":        {"internal/ingest/body"},
 	"internal/ingest/remotewrite": {"internal/ingest/body"},

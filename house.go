@@ -28,6 +28,7 @@ import (
 	"github.com/tocsin/tocsin/internal/ingest/push"
 	"github.com/tocsin/tocsin/internal/ingest/remotewrite"
 	scraping "github.com/tocsin/tocsin/internal/ingest/scrape"
+	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/notify"
 	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
@@ -53,6 +54,7 @@ type house struct {
 	compiled   *exec.Core
 	evaluated  *tierCosts
 	store      *history.Store
+	ledger     *ledger.Ledger
 	rules      *rule.Set
 	engine     *engine.Engine
 	notifier   *notify.Notifier
@@ -81,7 +83,7 @@ func (s *Server) openHouse(id tenant.ID, cfg *config.Config, external *url.URL) 
 		return nil, fmt.Errorf("metrics of service discovery: %w", err)
 	}
 	for _, open := range []func(string, *config.Config, prometheus.Registerer) error{
-		h.openCompiled, h.openHistory, h.openRules, h.openNotify, h.openEngine, h.openIngest, h.openScrape,
+		h.openCompiled, h.openHistory, h.openLedger, h.openRules, h.openNotify, h.openEngine, h.openIngest, h.openScrape,
 	} {
 		if err := open(dir, cfg, reg); err != nil {
 			return nil, errors.Join(err, h.stop(func(string) {}))
@@ -174,6 +176,26 @@ func noneIfZero(d model.Duration) time.Duration {
 	return time.Duration(d)
 }
 
+func (h *house) openLedger(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
+	t := cfg.Tocsin.Ledger
+	h.ledger, err = ledger.Open(ledger.Options{
+		Dir:        filepath.Join(dir, "ledger"),
+		Retention:  noneIfZero(t.Retention),
+		MaxBytes:   sizeOrNone(int64(t.MaxSize)),
+		Logger:     h.logger.With("part", "ledger"),
+		Registerer: reg,
+	})
+	return err
+}
+
+// sizeOrNone maps the file's zero, which means no limit, to a negative number, since the ledger's zero means the default.
+func sizeOrNone(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
 func (h *house) openRules(dir string, _ *config.Config, reg prometheus.Registerer) (err error) {
 	h.rules, err = rule.NewSet(rule.SetOptions{
 		Compiler:   h.server.compiler,
@@ -210,6 +232,7 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 	t := cfg.Tocsin.Rules
 	h.engine = engine.New(engine.Options{
 		Tenant:          h.id,
+		Ledger:          h.ledger,
 		Logger:          h.logger.With("part", "engine"),
 		Registerer:      reg,
 		Eval:            h.evaluate,
@@ -224,6 +247,8 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 		OutageTolerance: noneIfZero(t.ForOutageTolerance),
 		ForGracePeriod:  noneIfZero(t.ForGracePeriod),
 		StopTimeout:     h.server.budget().evaluations(),
+
+		SettleAfterStart: noneIfZero(t.RestartGracePeriod),
 	})
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 
 	"github.com/tocsin/tocsin/internal/config"
+	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/exec"
 	"github.com/tocsin/tocsin/internal/history"
 	"github.com/tocsin/tocsin/internal/plan"
@@ -102,7 +103,7 @@ func (h *house) loadPlans(groups []*rule.Group, late time.Duration) error {
 			late = max(late, *g.QueryOffset)
 		}
 		for _, r := range g.Rules {
-			plans = append(plans, r.Plan)
+			plans = append(plans, engine.PlansOf(r)...)
 		}
 	}
 	h.compiled.SetLate(late)

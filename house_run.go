@@ -63,11 +63,16 @@ func (h *house) stop(at func(string)) error {
 		told.Go(h.notifier.Stop)
 	}
 	told.Wait()
+	var err error
+	at("the ledger")
+	if h.ledger != nil {
+		err = h.ledger.Close()
+	}
 	at(closingHistory)
 	if h.store != nil {
-		return h.store.Close()
+		err = errors.Join(err, h.store.Close())
 	}
-	return nil
+	return err
 }
 
 // appliers are the rooms that take a configuration, in the order in which they get it.

@@ -210,9 +210,10 @@ func restartWarnings(old, next *config.Config) []config.Warning {
 	note(o.Query != n.Query, "query")
 	note(o.Limits != n.Limits, "limits")
 	note(o.Notifications.Retention != n.Notifications.Retention, "notifications.retention")
+	note(o.Ledger != n.Ledger, "ledger")
 	note(o.Push != n.Push, "push")
 	note(o.Rules.ResendDelay != n.Rules.ResendDelay || o.Rules.ForOutageTolerance != n.Rules.ForOutageTolerance ||
-		o.Rules.ForGracePeriod != n.Rules.ForGracePeriod, "rules (timing)")
+		o.Rules.ForGracePeriod != n.Rules.ForGracePeriod || o.Rules.RestartGracePeriod != n.Rules.RestartGracePeriod, "rules (timing)")
 	note(o.Rules.Windows != n.Rules.Windows, "rules.windows")
 	note(o.JIT.MaxSize != n.JIT.MaxSize || o.JIT.PerfMap != n.JIT.PerfMap, "jit.max_size or jit.perf_map")
 	note(strings.Join(o.Host.Collectors, ",") != strings.Join(n.Host.Collectors, ","), "host.collectors")

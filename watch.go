@@ -13,6 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/tocsin/tocsin/internal/config"
+	"github.com/tocsin/tocsin/internal/rule"
 )
 
 const (
@@ -59,6 +60,8 @@ func look(cfg *config.Config) watched {
 		files, _ := filepath.Glob(pattern) // a bad pattern was refused at load
 		for _, f := range files {
 			w.rules[f] = appearanceOf(f)
+			side := rule.SidePath(f) // which the pattern may not match
+			w.rules[side] = appearanceOf(side)
 		}
 	}
 	return w

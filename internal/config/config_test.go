@@ -83,11 +83,12 @@ tocsin:
   history: {retention_time: 1w, retention_size: 10GB, out_of_order_time_window: 5m}
   query: {timeout: 1m, max_samples: 1_000, max_concurrency: 2, lookback_delta: 1m, experimental_functions: on}
   limits: {body_size: 1KiB, decompressed_size: 4096, labels_per_series: 3, label_name_length: -1, label_value_length: 9}
+  ledger: {retention: 2w, max_size: 2MiB}
   notifications: {alertmanager_config: am.yml, retention: 1h}
   push: {interval: 1s, ttl: 1h}
   host: {enabled: true, interval: 2s, collectors: [cpu, "meminfo"]}
   self_scrape: {enabled: false, interval: 3s}
-  rules: {builtin: true, reload_interval: 0s, resend_delay: 2m, for_outage_tolerance: 2h, for_grace_period: 0s,
+  rules: {builtin: true, reload_interval: 0s, resend_delay: 2m, for_outage_tolerance: 2h, for_grace_period: 0s, restart_grace_period: 1m,
     evaluation: strict, settle: 0s, windows: {max_size: 1GiB}, overrides: [{files: "r/*.yml", groups: g, evaluation: stream, settle: 1s}]}
   jit: {mode: adaptive, warmup: off, compile_cpus: [0, 3], compile_nice: -5, max_size: 1MiB, hot_after: 1s, cold_after: 1h, perf_map: yes}
 `,
@@ -109,8 +110,9 @@ tocsin:
 		Push:          Push{Interval: d(time.Second), TTL: d(time.Hour)},
 		Host:          Host{Enabled: &yes, Interval: d(2 * time.Second), Collectors: []string{"cpu", "meminfo"}},
 		SelfScrape:    SelfScrape{Interval: d(3 * time.Second)},
+		Ledger:        Ledger{Retention: model.Duration(14 * 24 * time.Hour), MaxSize: 2 * MiB},
 		Rules: Rules{
-			Builtin: &yes, ResendDelay: d(2 * time.Minute), ForOutageTolerance: d(2 * time.Hour),
+			Builtin: &yes, ResendDelay: d(2 * time.Minute), ForOutageTolerance: d(2 * time.Hour), RestartGracePeriod: model.Duration(time.Minute),
 			Evaluation: Strict, Windows: Windows{MaxSize: GiB},
 			Overrides: []RulesOverride{{Files: filepath.Join(dir, "r/*.yml"), Groups: "g", Evaluation: Stream, Settle: &second}},
 		},

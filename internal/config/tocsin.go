@@ -30,6 +30,8 @@ type Tocsin struct {
 	Query Query `yaml:"query"`
 	// What a single request or series may be at most; what is over it is refused with an error that says so.
 	Limits Limits `yaml:"limits"`
+	// The durable record of alerts: every change of every alert, what people were told, who acknowledged what.
+	Ledger Ledger `yaml:"ledger"`
 	// Who is told, and how.
 	Notifications Notifications `yaml:"notifications"`
 	// The Pushgateway protocol.
@@ -109,6 +111,15 @@ func (l Limits) Series() series.Limits {
 	return series.Limits{Labels: l.LabelsPerSeries, NameLength: l.LabelNameLength, ValueLength: l.LabelValueLength}.WithDefaults()
 }
 
+// Ledger holds the settings of the durable record of alerts.
+type Ledger struct {
+	// How long changes of alerts and attempts to tell of them are kept. 0s: no limit by age. What is active, waits or is
+	// acknowledged now is kept in any case.
+	Retention model.Duration `yaml:"retention"`
+	// How large the record may grow before the oldest changes go. 0: no limit by size.
+	MaxSize Bytes `yaml:"max_size"`
+}
+
 // Notifications holds the settings of delivery.
 type Notifications struct {
 	// An Alertmanager configuration file, used as it is. Empty: a built-in one, with group_wait: 0s and nobody to tell
@@ -160,6 +171,9 @@ type Rules struct {
 	ForOutageTolerance model.Duration `yaml:"for_outage_tolerance"`
 	// How long an alert that was pending before a restart stays pending at least after it.
 	ForGracePeriod model.Duration `yaml:"for_grace_period"`
+	// How long after a restart an alert that was active before stays what it was while its series are not back yet. It
+	// is never less than the first two evaluations.
+	RestartGracePeriod model.Duration `yaml:"restart_grace_period"`
 	// When rules are evaluated. stream: whenever a sample arrives that one of them reads, and when Prometheus would.
 	// strict: exactly when Prometheus would, and at no other time.
 	Evaluation Evaluation `yaml:"evaluation"`
@@ -230,6 +244,7 @@ func DefaultTocsin() Tocsin {
 			LookbackDelta:  d(5 * time.Minute),
 		},
 		Limits:        Limits{BodySize: 32 * MiB, DecompressedSize: 128 * MiB},
+		Ledger:        Ledger{Retention: d(90 * 24 * time.Hour), MaxSize: 1 * GiB},
 		Notifications: Notifications{Retention: d(120 * time.Hour)},
 		Push:          Push{Interval: d(15 * time.Second)},
 		Host:          Host{Interval: d(15 * time.Second)},
@@ -239,6 +254,7 @@ func DefaultTocsin() Tocsin {
 			ResendDelay:        d(time.Minute),
 			ForOutageTolerance: d(time.Hour),
 			ForGracePeriod:     d(10 * time.Minute),
+			RestartGracePeriod: d(30 * time.Second),
 			Evaluation:         Stream,
 			Settle:             d(50 * time.Millisecond),
 			Windows:            Windows{MaxSize: 2 * GiB},

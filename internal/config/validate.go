@@ -59,6 +59,9 @@ func (t Tocsin) problems() (out []problem) {
 			bad(field, "must be more than 0")
 		}
 	}
+	if s := t.Ledger.MaxSize; s != 0 && s < 1*MiB {
+		bad("ledger.max_size", "must be at least 1MiB, or 0 for no limit")
+	}
 	if err := checkURL(t.Web.ExternalURL); err != nil {
 		bad("web.external_url", "%s", err)
 	}

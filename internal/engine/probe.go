@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-
 	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
@@ -120,4 +119,3 @@ func PlansOf(r *rule.Rule) []*plan.Plan {
 	}
 	return all
 }
-

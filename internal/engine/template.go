@@ -61,7 +61,9 @@ func (g *Group) expand(ctx context.Context, env *environment, rs *ruleState, vec
 }
 
 // labels returns the labels of the alert that the present sample makes.
-func (x *expander) labels(ctx context.Context) labels.Labels { return x.labelsOf(ctx, &x.state.derivation) }
+func (x *expander) labels(ctx context.Context) labels.Labels {
+	return x.labelsOf(ctx, &x.state.derivation)
+}
 
 // labelsOf is labels with another memory of what was made.
 func (x *expander) labelsOf(ctx context.Context, known *derivation) labels.Labels {
