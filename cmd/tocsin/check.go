@@ -169,6 +169,9 @@ func (c *checkRulesCmd) explain(s streams, report rule.Report, compiler *plan.Co
 
 func printRulesReport(w io.Writer, f rule.FileReport) {
 	fmt.Fprintf(w, "%s  %s (%d groups, %d rules)\n", verdict(f.OK), f.File, f.Groups, f.Rules)
+	if f.Side != "" {
+		fmt.Fprintf(w, "      with %s\n", f.Side)
+	}
 	for _, e := range f.Errors {
 		fmt.Fprintf(w, "      error: %s\n", strings.ReplaceAll(e, "\n", "\n             "))
 	}
@@ -177,5 +180,11 @@ func printRulesReport(w io.Writer, f rule.FileReport) {
 	}
 	for _, r := range f.Simple {
 		fmt.Fprintf(w, "      %s: %s\n        became: %s\n", r.Name, r.Condition, r.PromQL)
+	}
+	for _, x := range f.Extended {
+		fmt.Fprintf(w, "      %s\n", x.Name)
+		for _, note := range x.Notes {
+			fmt.Fprintf(w, "        %s\n", note)
+		}
 	}
 }

@@ -70,11 +70,7 @@ func readAgain(file string, c *plan.Compiler) (*rule.File, []string) {
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, []string{file + ": is no regular file; --explain reads files twice, so write it to one"}
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, []string{err.Error()}
-	}
-	f, errs := rule.Parse(file, content, c)
+	f, errs := rule.ParseFile(file, c)
 	var texts []string
 	for _, err := range errs {
 		texts = append(texts, err.Error())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/tocsin/tocsin/internal/plan"
@@ -54,11 +53,7 @@ func (e *evaluation) file(ctx context.Context, path string) (err error) {
 }
 
 func (e *evaluation) readRules(path string) ([]*plan.Plan, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	f, errs := rule.Parse(path, content, e.compiler)
+	f, errs := rule.ParseFile(path, e.compiler)
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}

@@ -144,7 +144,7 @@ func (p *Printer) Println(line string) {
 // Transition prints one alert's change of state.
 func (p *Printer) Transition(t alert.Transition) { p.Println(Line(t)) }
 
-// Line renders a transition: time, state, alert, labels, value, since when, summary.
+// Line renders a transition: time, state, alert, labels, value and what it cleared with, why, since when, summary.
 func Line(t alert.Transition) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %-8s  %s", t.At.Local().Format("15:04:05"), word(t), t.Rule)
@@ -152,6 +152,12 @@ func Line(t alert.Transition) string {
 		b.WriteString(" {" + ls + "}")
 	}
 	fmt.Fprintf(&b, "  value %s", strconv.FormatFloat(t.Value, 'g', 6, 64))
+	if t.Clearing.Known {
+		fmt.Fprintf(&b, ", now %s", strconv.FormatFloat(t.Clearing.Value, 'g', 6, 64))
+	}
+	if why := unusual(t.Reason); why != "" {
+		b.WriteString("  " + why)
+	}
 	if d := t.At.Sub(t.ActiveAt); d >= time.Second {
 		fmt.Fprintf(&b, "  after %s", d.Round(time.Second))
 	}
@@ -161,8 +167,31 @@ func Line(t alert.Transition) string {
 	return oneLine(b.String())
 }
 
+// unusual says why a state changed where that is not what one expects.
+func unusual(r alert.Reason) string {
+	switch r {
+	case alert.SeriesMissing:
+		return "its series is gone"
+	case alert.LimitExceeded:
+		return "its rule has more alerts than it may"
+	case alert.RuleGone:
+		return "its rule is gone"
+	case alert.ForGrew:
+		return "its `for` became longer"
+	}
+	return ""
+}
+
 func word(t alert.Transition) string {
 	switch {
+	case t.Reason == alert.BeganFlapping:
+		return "flapping"
+	case t.Reason == alert.Calm:
+		return "calm"
+	case t.Reason == alert.NoData:
+		return "no data"
+	case t.Reason == alert.DataBack:
+		return "data back"
 	case t.Resolved():
 		return "RESOLVED"
 	case t.To == alert.Firing:

@@ -25,8 +25,17 @@ func TestLine(t *testing.T) {
 	}
 	require.Equal(t, `03:04:05  FIRING    DiskFull {instance="a", mountpoint="/"}  value 97.25  after 5m0s  Disk on a is  [31mfull`, console.Line(tr))
 	tr.From, tr.To = alert.Firing, alert.Inactive
+	tr.Clearing, tr.Reason = alert.Reading{Value: 12, Known: true}, alert.RuleGone
 	require.Contains(t, console.Line(tr), "RESOLVED")
-	tr.From, tr.To = alert.Pending, alert.Inactive
+	require.Contains(t, console.Line(tr), "value 97.25, now 12  its rule is gone  after")
+	tr.From, tr.To = alert.Firing, alert.Firing
+	for reason, want := range map[alert.Reason]string{
+		alert.BeganFlapping: "flapping  DiskFull", alert.Calm: "calm      DiskFull", alert.NoData: "no data   DiskFull", alert.DataBack: "data back  DiskFull",
+	} {
+		tr.Reason = reason
+		require.Contains(t, console.Line(tr), want)
+	}
+	tr.From, tr.To, tr.Reason = alert.Pending, alert.Inactive, alert.Cleared
 	require.Contains(t, console.Line(tr), "inactive")
 }
 

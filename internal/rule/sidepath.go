@@ -50,6 +50,18 @@ func ruleFileOf(path string) (string, bool) {
 	return "", false
 }
 
+// IsSideFile reports whether the file at path is the side file of a rule file beside it, rather than a rule file.
+func IsSideFile(path string) bool {
+	_, ok := ruleFileOf(path)
+	return ok
+}
+
+// ReadSide returns the content of the side file of the rule file at path, nil where there is none.
+func ReadSide(path string) ([]byte, error) {
+	v, err := readVersion(path, true)
+	return v.side, err
+}
+
 // version is what a rule file says at some time, with its side file.
 type version struct {
 	content []byte

@@ -20,7 +20,7 @@ func loadRules(files, order []string, c *plan.Compiler, lenient bool) ([]*rule.G
 	var groups []*rule.Group
 	seen := make(map[string]bool, len(files))
 	for _, path := range files {
-		if seen[path] {
+		if seen[path] || rule.IsSideFile(path) {
 			continue
 		}
 		seen[path] = true
@@ -28,7 +28,11 @@ func loadRules(files, order []string, c *plan.Compiler, lenient bool) ([]*rule.G
 		if err != nil {
 			return nil, []error{err}
 		}
-		f, errs := parseRules(path, content, c, lenient)
+		side, err := rule.ReadSide(path)
+		if err != nil {
+			return nil, []error{err}
+		}
+		f, errs := parseRules(path, content, side, c, lenient)
 		if len(errs) > 0 {
 			return nil, errs
 		}
@@ -43,11 +47,11 @@ func loadRules(files, order []string, c *plan.Compiler, lenient bool) ([]*rule.G
 	return groups, nil
 }
 
-// parseRules reads one rule file; leniently, fields that Prometheus's format does not have are passed over.
-func parseRules(path string, content []byte, c *plan.Compiler, lenient bool) (*rule.File, []error) {
+// parseRules reads one rule file with its side file; leniently, fields that Prometheus's format does not have are passed over.
+func parseRules(path string, content, side []byte, c *plan.Compiler, lenient bool) (*rule.File, []error) {
 	pos := newPositions(content)
 	if !lenient || !pos.has("groups") { // Of the dialects, only Prometheus's is read leniently anywhere.
-		return rule.Parse(path, content, c)
+		return rule.ParseBoth(path, content, side, c)
 	}
 	known, errs := rulefmt.Parse(content, true, model.UTF8Validation, c.Parser(), slog.New(slog.DiscardHandler))
 	if len(errs) > 0 {
@@ -64,7 +68,7 @@ func parseRules(path string, content []byte, c *plan.Compiler, lenient bool) (*r
 	if err != nil {
 		return nil, []error{fmt.Errorf("%s: leaving out unknown fields: %w", path, err)}
 	}
-	f, errs := rule.Parse(path, stripped, c)
+	f, errs := rule.ParseBoth(path, stripped, side, c)
 	if len(errs) > 0 {
 		return nil, errs
 	}
