@@ -60,6 +60,12 @@ type LatencyResult struct {
 	P99MS float64 `json:"p99_ms"`
 	MaxMS float64 `json:"max_ms"`
 
+	// LedgerN is how many changes of alerts the server put on disk meanwhile, each before anybody was told; LedgerMeanMS
+	// and LedgerP99MS are how long each waited for that. That is part of the times above.
+	LedgerN      int     `json:"ledger_n"`
+	LedgerMeanMS float64 `json:"ledger_mean_ms"`
+	LedgerP99MS  float64 `json:"ledger_p99_ms"`
+
 	// AchievedPerS is the background that the server really took.
 	AchievedPerS float64 `json:"-"`
 	// PostP50MS is the part until the server's answer to the POST.
@@ -197,6 +203,10 @@ func latency(ctx context.Context, p *prober, background int, duration time.Durat
 
 // probeAll sends probes for duration.
 func probeAll(ctx context.Context, p *prober, l *load, duration time.Duration) (r LatencyResult, err error) {
+	recorded, err := ledgerWaits(ctx, p.sender)
+	if err != nil {
+		return r, err
+	}
 	began, before := time.Now(), l.sent.Load()
 	probes, err := p.send(ctx, max(1, int(duration/probeEvery)))
 	if err != nil {
@@ -215,5 +225,10 @@ func probeAll(ctx context.Context, p *prober, l *load, duration time.Duration) (
 	}
 	r.P50MS, r.P99MS, r.MaxMS = percentile(total, 50), percentile(total, 99), percentile(total, 100)
 	r.PostP50MS = percentile(post, 50)
+	all, err := ledgerWaits(ctx, p.sender)
+	if err != nil {
+		return r, err
+	}
+	r.LedgerN, r.LedgerMeanMS, r.LedgerP99MS = all.since(recorded)
 	return r, ctx.Err()
 }

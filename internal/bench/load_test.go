@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,9 +44,10 @@ func decode(t *testing.T, body []byte) []prompb.TimeSeries {
 
 // bell is a server that tells the webhook of probes at once, but for those that deaf names.
 type bell struct {
-	t       *testing.T
-	webhook string
-	deaf    string
+	recorded atomic.Int64
+	t        *testing.T
+	webhook  string
+	deaf     string
 
 	mu      sync.Mutex
 	samples int
@@ -53,6 +56,11 @@ type bell struct {
 }
 
 func (b *bell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/metrics" {
+		n := b.recorded.Add(5)
+		fmt.Fprintf(w, "# TYPE %[1]s histogram\n%[1]s_bucket{le=\"0.001\"} %[2]d\n%[1]s_bucket{le=\"+Inf\"} %[2]d\n%[1]s_sum %[2]d\n%[1]s_count %[2]d\n", ledgerMetric, n)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	require.NoError(b.t, err)
 	require.Equal(b.t, "/api/v1/write", r.URL.Path)
@@ -111,6 +119,9 @@ func TestProbesAndLoad(t *testing.T) {
 	require.Equal(t, 25, r.N)
 	require.Equal(t, 1, r.Lost)
 	require.Positive(t, r.P50MS)
+	require.Equal(t, 5, r.LedgerN)
+	require.InDelta(t, 1000, r.LedgerMeanMS, 1e-9)
+	require.InDelta(t, 1, r.LedgerP99MS, 1e-9)
 	require.LessOrEqual(t, r.P50MS, r.P99MS)
 	require.LessOrEqual(t, r.P99MS, r.MaxMS)
 	require.InDelta(t, 20_000, r.AchievedPerS, 8_000)

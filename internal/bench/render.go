@@ -168,9 +168,9 @@ func (r *LatencyReport) sections() []section {
 	s := section{
 		title: "Latency",
 		words: fmt.Sprintf("From just before the POST of a sample that breaches a rule to the webhook's hit; the server, the load and the webhook "+
-			"share the machine. Background: batches of %s samples over %s series, with %d rules over them that follow arrivals.",
+			"share the machine. Background: batches of %s samples over %s series, with %d rules over them that follow arrivals. Ledger: what the change of an alert waited until it was on disk, within the times before it.",
 			count(backgroundBatch), count(backgroundSeries), backgroundMetrics),
-		table: table{head: []string{"background/s", "achieved/s", "probes", "lost", "p50 ms", "p99 ms", "max ms", "POST p50 ms"}},
+		table: table{head: []string{"background/s", "achieved/s", "probes", "lost", "p50 ms", "p99 ms", "max ms", "POST p50 ms", "ledger mean ms", "ledger p99 ms"}},
 	}
 	for _, x := range r.Results {
 		s.add(x, count(x.BackgroundPerS))
@@ -196,7 +196,8 @@ func (r *ReloadResult) section(head []string) section {
 
 // add adds a row of latencies.
 func (s *section) add(x LatencyResult, name string) {
-	s.table.add(name, number(x.AchievedPerS), count(x.N), count(x.Lost), number(x.P50MS), number(x.P99MS), number(x.MaxMS), number(x.PostP50MS))
+	s.table.add(name, number(x.AchievedPerS), count(x.N), count(x.Lost), number(x.P50MS), number(x.P99MS), number(x.MaxMS), number(x.PostP50MS),
+		number(x.LedgerMeanMS), number(x.LedgerP99MS))
 	if missed(x) {
 		s.words += fmt.Sprintf(" The background of %s/s was NOT reached on this machine: %s/s came about.", count(x.BackgroundPerS), number(x.AchievedPerS))
 	}

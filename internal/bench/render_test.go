@@ -38,7 +38,7 @@ func TestJSONIsTheContract(t *testing.T) {
 		keys   []string
 	}{
 		{e, 2, []string{"files"}, []string{"allocs_per_eval", "bytes_per_series", "class", "ns_per_rule_series", "ratio_to_upstream", "rules", "series", "tier"}},
-		{l, 2, nil, []string{"background_per_s", "lost", "max_ms", "n", "p50_ms", "p99_ms"}},
+		{l, 2, nil, []string{"background_per_s", "ledger_mean_ms", "ledger_n", "ledger_p99_ms", "lost", "max_ms", "n", "p50_ms", "p99_ms"}},
 	} {
 		b, err := json.Marshal(tc.report)
 		require.NoError(t, err)
@@ -77,7 +77,7 @@ func TestDocument(t *testing.T) {
 		"| node.yml | 10 | 1 | 9 | 600 | 0 | 1,000,000 | 1 |  |  |",
 		"| rate | 100,000 | 1,000 | 1 | 1,000 | 20 | 5 | 15 | 30 | 10 | 20 | 1.5 |",
 		"| rate | 100,000 | 1,000 | 1 | 100 | 10 | 90 | 1,000 | 100 |",
-		"| 200,000 | 150,000 | 600 | 2 | 2 | 8 | 12 | 0 |",
+		"| 200,000 | 150,000 | 600 | 2 | 2 | 8 | 12 | 0 | 0 | 0 |",
 	} {
 		require.Contains(t, strings.Split(b.String(), "\n"), line)
 	}

@@ -13,14 +13,17 @@ import (
 // sender writes to one server by remote write 1.0 over connections of its own.
 type sender struct {
 	client *http.Client
-	url    string
+	// base is the server's, url where samples are written to.
+	base, url string
 }
 
 // newSender talks to the server at base, e.g. http://127.0.0.1:9909.
 func newSender(base string) *sender {
+	base = strings.TrimSuffix(base, "/")
 	return &sender{
+		base:   base,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second},
-		url:    strings.TrimSuffix(base, "/") + "/api/v1/write",
+		url:    base + "/api/v1/write",
 	}
 }
 

@@ -115,7 +115,9 @@ func (l *Ledger) Record(entries []Entry, changed []Instance, gone []InstanceKey)
 	}
 	// Copies, because those of a Record that was not waited for are still in use.
 	b := &batch{entries: slices.Clone(entries), changed: slices.Clone(changed), gone: slices.Clone(gone)}
+	began := time.Now()
 	err := l.submit(request{batch: b, bytes: b.size()})
+	l.metrics.records.Observe(time.Since(began).Seconds())
 	if errors.Is(err, errInboxFull) {
 		l.metrics.dropped.WithLabelValues(kindTransition, dropInboxFull).Add(float64(len(entries)))
 		l.metrics.dropped.WithLabelValues(kindInstance, dropInboxFull).Add(float64(len(changed) + len(gone)))

@@ -12,6 +12,7 @@ type metrics struct {
 	deliveries  prometheus.Counter
 	commits     prometheus.Counter
 	seconds     prometheus.Histogram
+	records     prometheus.Histogram
 	bytes       prometheus.Gauge
 	queue       *prometheus.GaugeVec
 	dropped     *prometheus.CounterVec
@@ -32,6 +33,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		seconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "tocsin_ledger_commit_seconds", Help: "How long a commit took, its sync included.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 16)}),
+		records: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "tocsin_ledger_record_seconds",
+			Help:    "How long an evaluation that changed an alert waited until that was on disk, before people were told.",
+			Buckets: prometheus.ExponentialBucketsRange(50e-6, 5, 32)}),
 		bytes: f.NewGauge(prometheus.GaugeOpts{
 			Name: "tocsin_ledger_bytes", Help: "Size of the ledger's file; free pages in it and the write-ahead log included."}),
 		queue: f.NewGaugeVec(prometheus.GaugeOpts{
