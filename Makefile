@@ -2,12 +2,13 @@
 GO       ?= go
 FUZZTIME ?= 60s
 BENCHTIME ?= 60s
+TRANSITIONS ?= 1000000
 QEMU ?= qemu-aarch64
 HAMMERCALLS ?= 10000000
 BENCHRULES ?= $(wildcard internal/rule/builtin/*.yml internal/ruletest/testdata/rules.yml)
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race lint fuzz arm64 hammer e2e bench ci clean
+.PHONY: build test race lint fuzz arm64 hammer history e2e bench ci clean
 
 build: ## the static binary, ./tocsin
 	$(GO) build -trimpath -o tocsin ./cmd/tocsin
@@ -36,6 +37,9 @@ arm64: ## the tests of machine code for arm64, in an emulator
 
 hammer: ## machine code under pressure of every kind: HAMMERCALLS calls
 	TOCSIN_HAMMER_CALLS=$(HAMMERCALLS) $(GO) test -count=1 -run TestHammer -timeout 2h -v ./internal/jit/native/...
+
+history: ## pages of a history of TRANSITIONS, each under 50 ms at p99
+	TOCSIN_LEDGER_TRANSITIONS=$(TRANSITIONS) $(GO) test -count=1 -run TestHistoryOfAMillion -timeout 1h -v ./internal/ledger
 
 e2e: ## the built binary against real clients; those that are not installed are skipped loudly
 	$(GO) test -count=1 ./internal/e2e/...

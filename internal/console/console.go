@@ -155,6 +155,9 @@ func Line(t alert.Transition) string {
 	if t.Clearing.Known {
 		fmt.Fprintf(&b, ", now %s", strconv.FormatFloat(t.Clearing.Value, 'g', 6, 64))
 	}
+	if t.Flapping && !t.Mark() {
+		b.WriteString("  (flapping)")
+	}
 	if why := unusual(t.Reason); why != "" {
 		b.WriteString("  " + why)
 	}
