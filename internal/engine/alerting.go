@@ -27,7 +27,7 @@ func (g *Group) evalAlerting(ctx context.Context, env *environment, rs *ruleStat
 	}
 
 	params := g.params(rs)
-	params.Presence, params.Settling = presence && rs.probe.needed, g.settling(rs, m)
+	params.Presence, params.Settling = presence, g.settling(rs, m)
 	next := rs.spare
 	var stepErr error
 	if b.changes, stepErr = alert.Step(next, rs.alerts, b.inputs, params, m.ts, b.changes); stepErr != nil {

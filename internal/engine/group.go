@@ -179,7 +179,6 @@ func newGroup(o Options, m *metrics, env *environment, cfg Config, def *rule.Gro
 			annotationTemplates: hasTemplate(r.Annotations),
 		}
 		rs.ref.Store(r)
-		rs.probe = newProbe(r)
 		rs.onMissing, _ = alert.ParseOnMissing(string(r.OnMissing)) // Validate has looked at it.
 		g.rules = append(g.rules, rs)
 	}

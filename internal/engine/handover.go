@@ -76,6 +76,7 @@ func (g *Group) takeAlerts(to, from *ruleState) {
 	}
 	// A copy: readers may be looking at the old one.
 	to.alerts.CopyFrom(from.alerts)
+	to.mayLapse.Store(to.active())
 	if to.restored = from.restored; !to.restored {
 		g.awaitsRestore = true
 	}

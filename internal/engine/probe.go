@@ -14,57 +14,56 @@ import (
 // longer than asking takes, it is not asked again. What ends meanwhile ends without a clearing value.
 const clearingShare = 100
 
-// probe is what a rule evaluates beside its expression, where alerts are active. The zero value has nothing to evaluate.
+// probe is what is known of the expressions beside a rule's own, which are evaluated where alerts are active.
 type probe struct {
-	clear, present *plan.Plan
-	// needed says that alerts depend on present. Otherwise it only tells what they cleared with, and, after a restart,
-	// whether a series is there.
-	needed bool
-	// rest is until when a present that is not needed is not evaluated.
-	rest time.Time
-	// sought says that present was looked for.
+	// plain is what tells, of a rule that does not depend on it, what alerts cleared with and, after a restart, whether a
+	// series is there; nil where nothing can. sought says that it was looked for.
+	plain  *plan.Plan
 	sought bool
+	// rest is until when plain is not evaluated.
+	rest time.Time
 	// Labels of alerts by those of the results.
 	clearLabels, presentLabels derivation
 }
 
-func newProbe(r *rule.Rule) probe {
-	return probe{clear: r.Clear, present: r.Present, needed: r.Present != nil, sought: r.Present != nil}
-}
-
-// prober is the probe of the rule as it is now. Of a plain rule, what tells which series are there is made when it first
-// has an active alert: few rules ever do.
-func (g *Group) prober(rs *ruleState) *probe {
-	p, r := &rs.probe, rs.rule()
-	if !p.sought && g.opts.Compiler != nil {
-		p.sought = true
-		if present, err := rule.Present(r.Plan, g.opts.Compiler); err == nil { // Otherwise there is none.
-			p.present = present
+// present returns what tells which series of the rule are there, nil where nothing can, and whether its alerts depend on
+// that. Of a plain rule it is made when it first has an active alert: few rules ever do.
+func (g *Group) present(rs *ruleState) (p *plan.Plan, needed bool) {
+	r := rs.rule()
+	if r.Present != nil {
+		return r.Present, true
+	}
+	known := &rs.probe
+	if !known.sought && g.opts.Compiler != nil {
+		known.sought = true
+		if p, err := rule.Present(r.Plan, g.opts.Compiler); err == nil { // Otherwise there is none.
+			known.plain = p
 		}
 	}
-	return p
+	return known.plain, false
 }
 
 // probeAlerts adds to the inputs what `clear` and the series say of alerts whose condition may have ended. presence says
-// that the latter is complete.
+// that alerts depend on the latter, which is complete then.
 func (g *Group) probeAlerts(ctx context.Context, env *environment, rs *ruleState, m moment) (presence bool, err error) {
 	if !rs.active() {
-		return true, nil
+		return rs.rule().Present != nil, nil
 	}
-	p := g.prober(rs)
+	p, clearing := &rs.probe, rs.rule().Clear
+	present, needed := g.present(rs)
 	lapsed := rs.alerts.Lapsed(g.buffers.inputs, alert.Pending)
 	// What follows arrivals has to be evaluated at each tick, lapsed or not: see streamer.
 	follows := m.isTick() && rs.seat.Load() != nil
-	if p.clear != nil && (lapsed || follows) {
-		if err := g.ask(ctx, env, rs, m, p.clear, alert.Clears, &p.clearLabels); err != nil {
+	if clearing != nil && (lapsed || follows) {
+		if err := g.ask(ctx, env, rs, m, clearing, alert.Clears, &p.clearLabels); err != nil {
 			return false, fmt.Errorf("clear: %w", err)
 		}
 	}
 	switch {
-	case p.present == nil, !lapsed && !(p.needed && follows):
-		return p.needed, nil
-	case p.needed:
-		if err := g.ask(ctx, env, rs, m, p.present, alert.Exists, &p.presentLabels); err != nil {
+	case present == nil, !lapsed && !(needed && follows):
+		return needed, nil
+	case needed:
+		if err := g.ask(ctx, env, rs, m, present, alert.Exists, &p.presentLabels); err != nil {
 			return false, fmt.Errorf("looking which series are there: %w", err)
 		}
 		return true, nil
@@ -74,7 +73,7 @@ func (g *Group) probeAlerts(ctx context.Context, env *environment, rs *ruleState
 		return false, nil
 	}
 	known := len(g.buffers.inputs)
-	if err := g.ask(ctx, env, rs, m, p.present, alert.Exists, &p.presentLabels); err != nil {
+	if err := g.ask(ctx, env, rs, m, present, alert.Exists, &p.presentLabels); err != nil {
 		g.buffers.inputs = g.buffers.inputs[:known] // Nothing depends on it.
 		rs.logger.Debug("What alerts cleared with is not known", "err", err)
 	}

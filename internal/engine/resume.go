@@ -137,6 +137,7 @@ func (t *takenRule) takeUp(settleUntil time.Time) {
 		return
 	}
 	rs.settleUntil = settleUntil
+	rs.mayLapse.Store(rs.active())
 	if len(t.moved) == 0 {
 		return
 	}
