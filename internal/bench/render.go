@@ -185,7 +185,7 @@ func (r *LatencyReport) sections() []section {
 func (r *ReloadResult) section(head []string) section {
 	s := section{
 		title: "Reload",
-		words: fmt.Sprintf("The same with and without a reload that brings %s rules with a kernel each, which took %s ms. The p99 is %s times as long with it.",
+		words: fmt.Sprintf("The same with and without a reload that brings %s rules with a kernel each in place of as many others, which took %s ms. The p99 is %s times as long with it.",
 			count(r.Rules), number(r.ReloadMS), number(r.P99Ratio)),
 		table: table{head: append([]string{""}, head[1:]...)},
 	}
