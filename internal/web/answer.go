@@ -10,8 +10,15 @@ import (
 
 // answer writes data in the API's envelope, encoded by upstream's own codec, so that labels, numbers and times come out
 // byte for byte as Prometheus writes them.
-func answer(w http.ResponseWriter, data any) {
-	b, err := v1.JSONCodec{}.Encode(&v1.Response{Status: "success", Data: data})
+func answer(w http.ResponseWriter, data any) { answerWith(w, data, nil) }
+
+// answerWith is answer with a warning: what of the data is missing.
+func answerWith(w http.ResponseWriter, data any, missing error) {
+	out := &v1.Response{Status: "success", Data: data}
+	if missing != nil {
+		out.Warnings = []string{missing.Error()}
+	}
+	b, err := v1.JSONCodec{}.Encode(out)
 	if err != nil {
 		apiError(w, http.StatusInternalServerError, "internal", "cannot encode the answer: "+err.Error())
 		return

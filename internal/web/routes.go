@@ -69,6 +69,7 @@ func (s *Server) tenantRoutes(m *mounted) http.Handler {
 	api("GET /api/v1/metadata", "/api/v1/metadata", t.serveMetadata)
 	api("GET /api/v1/rule_files", "/api/v1/rule_files", t.serveRuleFiles)
 	api("GET /api/v1/status", "/api/v1/status", s.serveStatus(m))
+	s.recordRoutes(t, handle, api)
 	handle("GET /federate", "/federate", s.compressed(s.serveFederate(t)))
 
 	// Doors of the push protocols.
@@ -89,7 +90,7 @@ func (s *Server) tenantRoutes(m *mounted) http.Handler {
 	handle("GET /{$}", "/", s.compressed(s.serveStatusPage(m)))
 	handle("GET /graph", "/graph", s.compressed(s.serveGraph(m)))
 	// Prometheus has a page for each of these; bookmarks of them find the section here.
-	for _, section := range []string{"alerts", "rules", "targets"} {
+	for _, section := range []string{"alerts", "rules", "targets", "history"} {
 		handle("GET /"+section, "/"+section, toSection(section))
 	}
 	handle("/", "unknown", http.HandlerFunc(notFound))
@@ -102,6 +103,22 @@ func (s *Server) tenantRoutes(m *mounted) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// recordRoutes are what the ledger and the outbox answer, and what people tell them.
+func (s *Server) recordRoutes(t *Tenant, handle func(pattern, name string, h http.Handler), api func(pattern, name string, h http.HandlerFunc)) {
+	c, now := s.options.Compiler, s.options.Clock
+	api("GET /api/v1/history", "/api/v1/history", t.serveHistory(c))
+	handle("GET /api/v1/history/export", "/api/v1/history/export", s.whenReady(s.serveExport(t)))
+	api("GET /api/v1/acks", "/api/v1/acks", t.serveAcks)
+	api("POST /api/v1/acks", "/api/v1/acks", t.serveAcknowledge(now))
+	api("DELETE /api/v1/acks/{id}", "/api/v1/acks/{id}", t.serveUnacknowledge)
+	api("GET /api/v1/notifications/outbox", "/api/v1/notifications/outbox", t.serveNotifications)
+	api("POST /api/v1/notifications/{id}/resend", "/api/v1/notifications/{id}/resend", serveNotification(t.Resend))
+	api("DELETE /api/v1/notifications/{id}", "/api/v1/notifications/{id}", serveNotification(t.Discard))
+	api("GET /api/v1/recurring-silences", "/api/v1/recurring-silences", t.serveRecurring)
+	api("POST /api/v1/recurring-silences", "/api/v1/recurring-silences", t.serveAddRecurring(now))
+	api("DELETE /api/v1/recurring-silences/{id}", "/api/v1/recurring-silences/{id}", t.serveRemoveRecurring)
 }
 
 // toSection leads to a section of the status page. The address is relative, so that it holds behind a path prefix too.

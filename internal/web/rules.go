@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/prometheus/rules"
 	v1 "github.com/prometheus/prometheus/web/api/v1"
 
-	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
@@ -36,8 +35,21 @@ type tierFields struct {
 	Kernels []plan.Kernel `json:"kernels,omitempty"`
 }
 
+// alertingRule is upstream's, field by field, with our alerts.
 type alertingRule struct {
-	v1.AlertingRule
+	State          string           `json:"state"`
+	Name           string           `json:"name"`
+	Query          string           `json:"query"`
+	Duration       float64          `json:"duration"`
+	KeepFiringFor  float64          `json:"keepFiringFor"`
+	Labels         labels.Labels    `json:"labels"`
+	Annotations    labels.Labels    `json:"annotations"`
+	Alerts         []*apiAlert      `json:"alerts"`
+	Health         rules.RuleHealth `json:"health"`
+	LastError      string           `json:"lastError,omitempty"`
+	EvaluationTime float64          `json:"evaluationTime"`
+	LastEvaluation time.Time        `json:"lastEvaluation"`
+	Type           string           `json:"type"`
 	tierFields
 }
 
@@ -48,15 +60,16 @@ type recordingRule struct {
 
 // serveAlerts is GET /api/v1/alerts: every active alert, by file, group and rule.
 func (t *Tenant) serveAlerts(w http.ResponseWriter, _ *http.Request) {
-	out := []*v1.Alert{}
+	out := []*apiAlert{}
+	acks, err := t.acknowledged()
 	for _, g := range t.groups() {
 		for _, r := range g.Rules {
 			if r.Rule.Kind == rule.Alerting {
-				out = append(out, apiAlerts(r.Alerts)...)
+				out = append(out, apiAlerts(r.Alerts, acks)...)
 			}
 		}
 	}
-	answer(w, &v1.AlertDiscovery{Alerts: out})
+	answerWith(w, &alertDiscovery{Alerts: out}, err)
 }
 
 // serveRules is GET /api/v1/rules with Prometheus's parameters: type, rule_name[], rule_group[], file[], match[],
@@ -69,12 +82,16 @@ func (t *Tenant) serveRules(c *plan.Compiler) http.HandlerFunc {
 			return
 		}
 		q.tier = t.tierOf
+		var unread error
+		if !q.excludeAlerts {
+			q.acks, unread = t.acknowledged()
+		}
 		found, err := q.page(t.groups())
 		if err != nil {
 			badData(w, err)
 			return
 		}
-		answer(w, found)
+		answerWith(w, found, unread)
 	}
 }
 
@@ -89,6 +106,7 @@ type rulesQuery struct {
 	token string
 	// tier is Tenant.tierOf.
 	tier func(engine.RuleStatus) tierFields
+	acks acknowledged
 }
 
 func parseRulesQuery(c *plan.Compiler, r *http.Request) (rulesQuery, error) {
@@ -199,27 +217,25 @@ func (q rulesQuery) group(g engine.GroupStatus) *v1.RuleGroup {
 }
 
 func (q rulesQuery) alertingRule(r engine.RuleStatus) alertingRule {
-	var alerts []*v1.Alert
+	var alerts []*apiAlert
 	if !q.excludeAlerts {
-		alerts = apiAlerts(r.Alerts)
+		alerts = apiAlerts(r.Alerts, q.acks)
 	}
 	return alertingRule{
-		AlertingRule: v1.AlertingRule{
-			State:          ruleState(r),
-			Name:           r.Rule.Name,
-			Query:          r.Rule.Plan.String(),
-			Duration:       r.Rule.For.Seconds(),
-			KeepFiringFor:  r.Rule.KeepFiringFor.Seconds(),
-			Labels:         r.Rule.Labels,
-			Annotations:    r.Rule.Annotations,
-			Alerts:         alerts,
-			Health:         ruleHealth(r),
-			LastError:      r.LastError,
-			EvaluationTime: r.EvaluationTime.Seconds(),
-			LastEvaluation: r.LastEvaluation,
-			Type:           string(rule.Alerting),
-		},
-		tierFields: q.tier(r),
+		State:          ruleState(r),
+		Name:           r.Rule.Name,
+		Query:          r.Rule.Plan.String(),
+		Duration:       r.Rule.For.Seconds(),
+		KeepFiringFor:  r.Rule.KeepFiringFor.Seconds(),
+		Labels:         r.Rule.Labels,
+		Annotations:    r.Rule.Annotations,
+		Alerts:         alerts,
+		Health:         ruleHealth(r),
+		LastError:      r.LastError,
+		EvaluationTime: r.EvaluationTime.Seconds(),
+		LastEvaluation: r.LastEvaluation,
+		Type:           string(rule.Alerting),
+		tierFields:     q.tier(r),
 	}
 }
 
@@ -237,44 +253,6 @@ func (q rulesQuery) recordingRule(r engine.RuleStatus) recordingRule {
 		},
 		tierFields: q.tier(r),
 	}
-}
-
-// apiAlerts returns the active ones among alerts, most urgent first, then by labels; never nil.
-func apiAlerts(alerts []alert.Alert) []*v1.Alert {
-	active := activeAlerts(alerts)
-	out := make([]*v1.Alert, 0, len(active))
-	for _, a := range active {
-		out = append(out, &v1.Alert{
-			Labels:          a.Labels,
-			Annotations:     a.Annotations,
-			State:           a.State.String(),
-			ActiveAt:        &a.ActiveAt,
-			KeepFiringSince: unlessZero(a.KeepFiringSince),
-			Value:           strconv.FormatFloat(a.Value, 'e', -1, 64),
-		})
-	}
-	return out
-}
-
-// activeAlerts returns those that have not resolved, most urgent first, then by labels. Upstream gives them in no order.
-func activeAlerts(alerts []alert.Alert) []alert.Alert {
-	out := make([]alert.Alert, 0, len(alerts))
-	for _, a := range alerts {
-		if a.ResolvedAt.IsZero() && a.State != alert.Inactive {
-			out = append(out, a)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b alert.Alert) int {
-		return cmp.Or(-cmp.Compare(a.State, b.State), labels.Compare(a.Labels, b.Labels))
-	})
-	return out
-}
-
-func unlessZero(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // ruleState is the state as upstream says it: "unknown" until the first evaluation.

@@ -22,6 +22,23 @@ type status struct {
 	RuleFiles     []rule.FileStatus `json:"rule_files"`
 	Targets       targetCounts      `json:"targets"`
 	Ingest        ingestStatus      `json:"ingest"`
+	Ledger        ledgerStatus      `json:"ledger"`
+}
+
+// ledgerStatus says whether what happens is recorded.
+type ledgerStatus struct {
+	Open    bool `json:"open"`
+	Healthy bool `json:"healthy"`
+	// Trouble is why it is not healthy, and what to do.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+func (t *Tenant) ledgerStatus() ledgerStatus {
+	if t.Ledger == nil {
+		return ledgerStatus{}
+	}
+	ok, why := t.Ledger.Healthy()
+	return ledgerStatus{Open: true, Healthy: ok, Trouble: why}
 }
 
 type ruleCounts struct {
@@ -68,6 +85,7 @@ func (s *Server) serveStatus(m *mounted) http.HandlerFunc {
 			RuleFiles:     files,
 			Targets:       countTargets(t),
 			Ingest:        m.ingestStatus(),
+			Ledger:        t.ledgerStatus(),
 		}
 		answer(w, out)
 	}

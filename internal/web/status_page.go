@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -60,7 +61,7 @@ func (s *Server) serveStatusPage(m *mounted) http.HandlerFunc {
 				refresh = min(max(n, minRefresh), maxRefresh)
 			}
 		}
-		view := s.statusView(m)
+		view := s.statusView(r.Context(), m)
 		f := frame{Title: "all quiet", Here: "status", Icon: "quiet", Refresh: refresh, Content: view}
 		switch {
 		case view.Rules.Firing > 0:
@@ -72,7 +73,7 @@ func (s *Server) serveStatusPage(m *mounted) http.HandlerFunc {
 	}
 }
 
-func (s *Server) statusView(m *mounted) statusView {
+func (s *Server) statusView(ctx context.Context, m *mounted) statusView {
 	now := clock{s.options.Clock()}
 	groups, files, config := m.tenant.groups(), m.tenant.ruleFiles(), s.configState()
 	v := statusView{
@@ -88,7 +89,12 @@ func (s *Server) statusView(m *mounted) statusView {
 			v.BadFiles = append(v.BadFiles, f)
 		}
 	}
-	v.Alerts, v.MoreAlerts = alertViews(groups, now)
+	acks, err := m.tenant.acknowledged()
+	if err != nil {
+		v.AcksUnread = err.Error()
+	}
+	v.Alerts, v.MoreAlerts, v.Acknowledged = alertViews(groups, acks, now)
+	v.Record, v.Outbox = m.tenant.recordView(ctx, now), m.tenant.outboxView(now)
 	v.Groups, v.MoreRules = m.tenant.groupViews(groups, now)
 	v.Pools, v.MoreTarget = poolViews(scrapeTargets(m.tenant.scrape()), now)
 	v.addIngest(m.ingestStatus(), now)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/history"
+	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/notify"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
@@ -50,6 +51,23 @@ type Tenant struct {
 	Ingested func() []Ingested
 	// Deliveries are the last attempts to notify, newest first (see DeliveryLog); the page shows a few.
 	Deliveries func() []notify.Delivery
+
+	// Ledger is the durable record; while it is nil, history answers 503 and the page says that there is none.
+	Ledger *ledger.Ledger
+	// Acknowledge, Unacknowledge and Acks are as the ledger's; nil ones answer 503.
+	Acknowledge   func(ledger.Ack) (ledger.Ack, error)
+	Unacknowledge func(id uint64) error
+	Acks          func() ([]ledger.Ack, error)
+	// Notifications is the outbox. Resend has an entry tried at once, a dead letter too, and Discard forgets one; both
+	// wrap ErrNotFound, or ledger.ErrNoSuchEntry, where there is none. Nil ones answer 503.
+	Notifications func() (Notifications, error)
+	Resend        func(id uint64) error
+	Discard       func(id uint64) error
+	// RecurringSilences are those that are kept, AddRecurringSilence keeps one that was checked and returns it with its ID,
+	// and RemoveRecurringSilence wraps ErrNotFound where there is none. Nil ones answer 503.
+	RecurringSilences      func() ([]RecurringSilence, error)
+	AddRecurringSilence    func(RecurringSilence) (RecurringSilence, error)
+	RemoveRecurringSilence func(id string) error
 }
 
 // Ingested is how many samples came in by one protocol since the process started.

@@ -46,6 +46,12 @@ type statusView struct {
 	Measured   bool // whether there are rates by protocol yet
 	Deliveries []deliveryView
 	Notifies   bool // whether deliveries are told at all
+
+	Record recordView
+	Outbox outboxView
+	// Acknowledged counts among all active alerts; AcksUnread says why nobody knows.
+	Acknowledged int
+	AcksUnread   string
 }
 
 type alertView struct {
@@ -58,6 +64,15 @@ type alertView struct {
 	Value, Exact         string
 	Since                moment
 	Expr                 string
+	// Ack says who looks after it; Flapping and NoData are as in package alert.
+	Ack              *ackMark
+	Flapping, NoData bool
+}
+
+// ackMark is an acknowledgement beside an alert.
+type ackMark struct {
+	Owner, Comment string
+	Until          moment
 }
 
 type link struct{ Name, URL string }
@@ -89,7 +104,7 @@ type ruleView struct {
 }
 
 // alertViews returns the active alerts of all groups, firing before pending, the newest first within each.
-func alertViews(groups []engine.GroupStatus, m clock) (shown []alertView, more int) {
+func alertViews(groups []engine.GroupStatus, acks acknowledged, m clock) (shown []alertView, more, acknowledged int) {
 	type found struct {
 		a alert.Alert
 		r *rule.Rule
@@ -99,6 +114,9 @@ func alertViews(groups []engine.GroupStatus, m clock) (shown []alertView, more i
 		for _, r := range g.Rules {
 			for _, a := range activeAlerts(r.Alerts) {
 				all = append(all, found{a, r.Rule})
+				if acks.of(&a) != nil {
+					acknowledged++
+				}
 			}
 		}
 	}
@@ -110,9 +128,13 @@ func alertViews(groups []engine.GroupStatus, m clock) (shown []alertView, more i
 		all, more = all[:maxAlertRows], len(all)-maxAlertRows
 	}
 	for _, f := range all {
-		shown = append(shown, alertViewOf(f.a, f.r, m))
+		v := alertViewOf(f.a, f.r, m)
+		if ack := acks.of(&f.a); ack != nil {
+			v.Ack = &ackMark{Owner: ack.Owner, Comment: ack.Comment, Until: m.until(ack.Until)}
+		}
+		shown = append(shown, v)
 	}
-	return shown, more
+	return shown, more, acknowledged
 }
 
 func alertViewOf(a alert.Alert, r *rule.Rule, m clock) alertView {
@@ -120,7 +142,7 @@ func alertViewOf(a alert.Alert, r *rule.Rule, m clock) alertView {
 		State: a.State.String(), Name: r.Name, Kept: !a.KeepFiringSince.IsZero(),
 		Summary: a.Annotations.Get("summary"), Description: a.Annotations.Get("description"),
 		Value: figure(a.Value), Exact: strconv.FormatFloat(a.Value, 'g', -1, 64),
-		Since: m.moment(a.ActiveAt), Expr: r.Plan.String(),
+		Since: m.moment(a.ActiveAt), Expr: r.Plan.String(), Flapping: a.Flapping(), NoData: a.NoData(),
 	}
 	if v.Summary == "" {
 		v.Summary = a.Annotations.Get("message")
