@@ -24,6 +24,10 @@ func (h *house) view() *web.Tenant {
 		Fallbacks:     h.compiled.Fallbacks,
 		Kernels:       h.compiled.Kernels,
 		Measure:       h.measure,
+		Ledger:        h.ledger,
+		Acknowledge:   h.ledger.Acknowledge,
+		Unacknowledge: h.ledger.Unacknowledge,
+		Acks:          h.ledger.Acks,
 	}
 }
 

@@ -26,15 +26,19 @@ const (
 var errReported = errors.New("reported")
 
 type cli struct {
-	Run        runCmd        `cmd:"" help:"Take metrics in, evaluate rules, tell people. Needs no configuration."`
-	Check      checkCmd      `cmd:"" help:"Check files without running them."`
-	Test       testCmd       `cmd:"" help:"Run rule unit tests in promtool's format."`
-	Query      queryCmd      `cmd:"" help:"Ask a running tocsin (or Prometheus) a PromQL question."`
-	Drill      drillCmd      `cmd:"" help:"Ring the bell on purpose: one breach through the front door, timed to its delivery."`
-	Bench      benchCmd      `cmd:"" help:"Measure tocsin on this machine: evaluation on every tier, latency to the webhook."`
-	Reference  referenceCmd  `cmd:"" help:"Print every setting of the configuration file with its default."`
-	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
-	Version    versionCmd    `cmd:"" help:"Say which tocsin this is."`
+	Run           runCmd           `cmd:"" help:"Take metrics in, evaluate rules, tell people. Needs no configuration."`
+	Check         checkCmd         `cmd:"" help:"Check files without running them."`
+	Test          testCmd          `cmd:"" help:"Run rule unit tests in promtool's format."`
+	Query         queryCmd         `cmd:"" help:"Ask a running tocsin (or Prometheus) a PromQL question."`
+	History       historyCmd       `cmd:"" help:"What became of alerts, and who was told."`
+	Ack           ackCmd           `cmd:"" help:"Say that you look after an alert: it is not repeated to people meanwhile."`
+	Notifications notificationsCmd `cmd:"" help:"What people still have to be told, and what they could not be told."`
+	Silence       silenceCmd       `cmd:"" help:"Silences that come back."`
+	Drill         drillCmd         `cmd:"" help:"Ring the bell on purpose: one breach through the front door, timed to its delivery."`
+	Bench         benchCmd         `cmd:"" help:"Measure tocsin on this machine: evaluation on every tier, latency to the webhook."`
+	Reference     referenceCmd     `cmd:"" help:"Print every setting of the configuration file with its default."`
+	Completion    completionCmd    `cmd:"" help:"Print a shell completion script."`
+	Version       versionCmd       `cmd:"" help:"Say which tocsin this is."`
 }
 
 const description = `tocsin is a monitoring and alerting engine that speaks Prometheus.
@@ -45,6 +49,7 @@ First steps:
   tocsin run --config prometheus.yml    run what you already have
   tocsin check rules rules/*.yml        is every rule valid, and what did it become
   tocsin query 'up == 0'                ask a question
+  tocsin history --since 24h            what fired, and who was told
 
 Exit codes: 0 all is well, 1 what was asked about is not, 2 the command line is wrong.`
 
