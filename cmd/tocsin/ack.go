@@ -153,7 +153,7 @@ func (c *ackCmd) list(ctx context.Context, s streams) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tALERT\tOWNER\tSINCE\tUNTIL\tCOMMENT")
 	for _, a := range all.Acks {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", a.ID, alertText("", a.Labels), plainText(a.Owner), clockTime(a.At), clockTime(a.Until), plainText(a.Comment))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", a.ID, alertText("", a.Labels), plainText(a.Owner), clockTime(a.At), clockTime(a.Until), orDash(plainText(a.Comment)))
 	}
 	return w.Flush()
 }

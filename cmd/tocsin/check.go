@@ -16,6 +16,7 @@ import (
 type checkCmd struct {
 	Config checkConfigCmd `cmd:"" help:"Check configuration files: tocsin's, Prometheus's or Alertmanager's."`
 	Rules  checkRulesCmd  `cmd:"" help:"Check rule files: Prometheus's groups or simple rules."`
+	Data   checkDataCmd   `cmd:"" help:"Check what tocsin keeps on disk, and say what a repair would do."`
 }
 
 type checkConfigCmd struct {

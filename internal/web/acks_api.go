@@ -57,7 +57,7 @@ const (
 // serveAcks is GET /api/v1/acks: those that hold now, oldest first.
 func (t *Tenant) serveAcks(w http.ResponseWriter, _ *http.Request) {
 	if t.Acks == nil {
-		notOpen(w, "acknowledgements are in")
+		t.notOpen(w, "acknowledgements")
 		return
 	}
 	acks, err := t.Acks()
@@ -76,7 +76,7 @@ func (t *Tenant) serveAcks(w http.ResponseWriter, _ *http.Request) {
 func (t *Tenant) serveAcknowledge(now func() time.Time) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if t.Acknowledge == nil {
-			notOpen(w, "acknowledgements are in")
+			t.notOpen(w, "acknowledgements")
 			return
 		}
 		var in ackRequest
@@ -178,7 +178,7 @@ func has(ls, some labels.Labels) bool {
 // serveUnacknowledge is DELETE /api/v1/acks/{id}.
 func (t *Tenant) serveUnacknowledge(w http.ResponseWriter, r *http.Request) {
 	if t.Unacknowledge == nil {
-		notOpen(w, "acknowledgements are in")
+		t.notOpen(w, "acknowledgements")
 		return
 	}
 	id, err := pathID(r)

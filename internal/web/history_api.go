@@ -35,7 +35,7 @@ func (t *Tenant) serveHistory(c *plan.Compiler) http.HandlerFunc {
 			return
 		}
 		if t.Ledger == nil {
-			notOpen(w, "history is in")
+			t.notOpen(w, "entries of history")
 			return
 		}
 		page, err := t.Ledger.History(r.Context(), q)
@@ -64,7 +64,7 @@ func (s *Server) serveExport(t *Tenant) http.HandlerFunc {
 			return
 		}
 		if t.Ledger == nil {
-			notOpen(w, "history is in")
+			t.notOpen(w, "entries of history")
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-ndjson")

@@ -61,7 +61,7 @@ type Circuit struct {
 // serveNotifications is GET /api/v1/notifications/outbox. Its parent is Prometheus's: the banners of its pages.
 func (t *Tenant) serveNotifications(w http.ResponseWriter, _ *http.Request) {
 	if t.Notifications == nil {
-		notOpen(w, "the outbox is in")
+		t.notOpen(w, "notifications")
 		return
 	}
 	n, err := t.Notifications()
@@ -82,10 +82,10 @@ func orEmpty[T any](list []T) []T {
 }
 
 // serveNotification is what changes one entry of the outbox: POST …/{id}/resend and DELETE …/{id}.
-func serveNotification(change func(id uint64) error) http.HandlerFunc {
+func (t *Tenant) serveNotification(change func(id uint64) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if change == nil {
-			notOpen(w, "the outbox is in")
+			t.notOpen(w, "notifications")
 			return
 		}
 		id, err := pathID(r)

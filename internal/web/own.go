@@ -68,10 +68,14 @@ func failed(w http.ResponseWriter, err error) {
 	}
 }
 
-// notOpen answers for what only the ledger can do while there is none.
-func notOpen(w http.ResponseWriter, what string) {
+// notOpen answers for what needs the ledger while there is none, or is not served here.
+func (t *Tenant) notOpen(w http.ResponseWriter, what string) {
+	if t.Ledger != nil {
+		apiError(w, http.StatusNotFound, "not_found", what+" are not served here")
+		return
+	}
 	apiError(w, http.StatusServiceUnavailable, "unavailable",
-		what+" the ledger, which is not open; the log of tocsin says why, and `tocsin check data` what is wrong with it")
+		what+" need the ledger, which is not open: tocsin's log says why, and `tocsin check data` what is wrong with it")
 }
 
 // single returns a form's parameter that makes sense once only; several are refused rather than one of them taken.

@@ -160,7 +160,7 @@ func timeOfDay(text string) (string, error) {
 // serveRecurring is GET /api/v1/recurring-silences.
 func (t *Tenant) serveRecurring(w http.ResponseWriter, _ *http.Request) {
 	if t.RecurringSilences == nil {
-		notOpen(w, "recurring silences are in")
+		t.notOpen(w, "recurring silences")
 		return
 	}
 	all, err := t.RecurringSilences()
@@ -175,7 +175,7 @@ func (t *Tenant) serveRecurring(w http.ResponseWriter, _ *http.Request) {
 func (t *Tenant) serveAddRecurring(now func() time.Time) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if t.AddRecurringSilence == nil {
-			notOpen(w, "recurring silences are in")
+			t.notOpen(w, "recurring silences")
 			return
 		}
 		var in RecurringSilence
@@ -203,7 +203,7 @@ func (t *Tenant) serveAddRecurring(now func() time.Time) http.HandlerFunc {
 // serveRemoveRecurring is DELETE /api/v1/recurring-silences/{id}.
 func (t *Tenant) serveRemoveRecurring(w http.ResponseWriter, r *http.Request) {
 	if t.RemoveRecurringSilence == nil {
-		notOpen(w, "recurring silences are in")
+		t.notOpen(w, "recurring silences")
 		return
 	}
 	id := r.PathValue("id")
