@@ -36,7 +36,7 @@ func CheckCache(dir string, c *plan.Compiler) (good int, bad []error, err error)
 			v.content = text
 		}
 		if _, errs := ParseBoth(f.Name(), v.content, v.side, c); len(errs) > 0 {
-			bad = append(bad, fmt.Errorf("%s: %w", f.Name(), errs[0]))
+			bad = append(bad, errs[0]) // it begins with the file
 			continue
 		}
 		good++

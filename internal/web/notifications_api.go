@@ -48,7 +48,7 @@ type Circuit struct {
 	Receiver    string `json:"receiver"`
 	Integration string `json:"integration"`
 	Index       int    `json:"index"`
-	// State is "closed" (attempts are made), "open" (none until Until) or "half-open" (one, to see).
+	// State is "closed" (attempts are made), "open" (none until Until) or "half_open" (one, to see).
 	State string `json:"state"`
 	// Failures counts those in a row.
 	Failures int `json:"failures"`

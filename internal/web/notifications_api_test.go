@@ -192,7 +192,7 @@ func TestStatusPageOfTheRecord(t *testing.T) {
 	} {
 		require.Contains(t, page, want)
 	}
-	require.Equal(t, maxHistoryRows, strings.Count(page, `<td class="told">`))
+	require.Equal(t, maxHistoryRows, strings.Count(page, `<td class="told`))
 	_, body := get(t, s, "/api/v1/status")
 	require.Contains(t, body, `"ledger":{"open":true,"healthy":true}`)
 }
