@@ -8,14 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"text/tabwriter"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// historyTable prints transitions as rows, a header before the first. Columns are as wide as the rows printed together need.
+// historyTable prints transitions as rows, a header before the first. A column is as wide as the widest cell so far, so that
+// it moves to the right only, however many pages follow.
 type historyTable struct {
-	w    io.Writer
-	rows int
+	w      io.Writer
+	widths []int
+	rows   int
 }
 
 func newHistoryTable(w io.Writer) *historyTable { return &historyTable{w: w} }
@@ -24,30 +27,49 @@ func (h *historyTable) print(entries []pastTransition) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	w := tabwriter.NewWriter(h.w, 0, 0, 2, ' ', 0)
+	var cells [][]string
 	if h.rows == 0 {
-		fmt.Fprintln(w, "TIME\tCHANGE\tALERT\tVALUE\tTHRESHOLD\tAFTER\tRULE\tEVAL\tTOLD")
+		cells = append(cells, []string{"TIME", "CHANGE", "ALERT", "VALUE", "THRESHOLD", "AFTER", "RULE", "EVAL", "TOLD"})
+		h.widths = make([]int, len(cells[0]))
 	}
 	for i := range entries {
-		h.row(w, &entries[i])
+		cells = append(cells, entries[i].cells()...)
 	}
 	h.rows += len(entries)
-	return w.Flush()
+	for _, row := range cells {
+		for i, cell := range row[:len(row)-1] { // nothing follows the last
+			h.widths[i] = max(h.widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range cells {
+		for i, cell := range row {
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", h.widths[i]+2-utf8.RuneCountInString(cell)))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(h.w, b.String())
+	return err
 }
 
-// row prints a transition, each further delivery in a line of its own.
-func (h *historyTable) row(w io.Writer, t *pastTransition) {
+// cells are a transition's row and, below it, one for each further delivery.
+func (t *pastTransition) cells() [][]string {
 	value := t.Value
 	if t.Clearing != "" {
 		value = t.Clearing
 	}
 	told := toldTexts(t.Deliveries)
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clockTime(t.At), t.changeText(), alertText(t.Rule, t.Labels),
-		shortNumber(value), orDash(plainText(t.Threshold)), orDash(t.afterText()), orDash(shortVersion(t.RuleVersion)),
-		orDash(seconds(t.Latency)), told[0])
+	out := [][]string{{
+		clockTime(t.At), t.changeText(), alertText(t.Rule, t.Labels), shortNumber(value), orDash(plainText(t.Threshold)), orDash(t.afterText()),
+		orDash(shortVersion(t.RuleVersion)), orDash(seconds(t.Latency)), told[0],
+	}}
 	for _, more := range told[1:] {
-		fmt.Fprintf(w, "\t\t\t\t\t\t\t\t%s\n", more)
+		out = append(out, []string{"", "", "", "", "", "", "", "", more})
 	}
+	return out
 }
 
 // afterText is how long the state before lasted.

@@ -156,7 +156,7 @@ func theActiveAlert(groups []engine.GroupStatus, some labels.Labels) (labels.Lab
 	names := slices.Sorted(maps.Keys(found))
 	switch len(names) {
 	case 0:
-		return labels.EmptyLabels(), fmt.Errorf("%w: no active alert has the labels %s; /api/v1/alerts lists them", ErrNotFound, some)
+		return labels.EmptyLabels(), &answered{ErrNotFound, fmt.Sprintf("no active alert has the labels %s; /api/v1/alerts lists those that are active", some)}
 	case 1:
 		return found[names[0]], nil
 	}
@@ -164,8 +164,8 @@ func theActiveAlert(groups []engine.GroupStatus, some labels.Labels) (labels.Lab
 	if n := len(names) - maxCandidates; n > 0 {
 		names, more = names[:maxCandidates], fmt.Sprintf(" and %d more", n)
 	}
-	return labels.EmptyLabels(), fmt.Errorf("%w: %d active alerts have the labels %s: give more labels, enough for one of %s%s",
-		ErrRefused, len(found), some, strings.Join(names, ", "), more)
+	return labels.EmptyLabels(), &answered{ErrRefused, fmt.Sprintf("%d active alerts have the labels %s: give more labels, enough for one of %s%s",
+		len(found), some, strings.Join(names, ", "), more)}
 }
 
 // has reports whether ls has all of some.

@@ -19,6 +19,15 @@ var (
 	ErrRefused  = errors.New("this cannot be")
 )
 
+// answered is an error of a kind, in words of its own.
+type answered struct {
+	kind error
+	text string
+}
+
+func (e *answered) Error() string { return e.text }
+func (e *answered) Unwrap() error { return e.kind }
+
 // maxOwnBody bounds the JSON that our own endpoints read.
 const maxOwnBody = 1 << 20
 
