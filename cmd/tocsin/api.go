@@ -18,6 +18,9 @@ import (
 // maxAnswer bounds an answer that is kept in memory; exports are not.
 const maxAnswer = 256 << 20
 
+// patience is how long an answer may take; exports may take any time.
+const patience = time.Minute
+
 // call is one request to a server's API.
 type call struct {
 	method, path string
@@ -79,6 +82,8 @@ func refusal(res *http.Response) error {
 
 // data sends the call and returns the data of the answer's envelope.
 func (f serverFlags) data(ctx context.Context, c call) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	body, err := f.open(ctx, c)
 	if err != nil {
 		return nil, err

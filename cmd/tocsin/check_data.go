@@ -11,7 +11,7 @@ import (
 )
 
 type checkDataCmd struct {
-	Dir  string `arg:"" optional:"" default:"tocsin-data" help:"Data directory (default ./tocsin-data)." type:"path"`
+	Dir  string `arg:"" optional:"" default:"tocsin-data" help:"Data directory (default ./tocsin-data)."`
 	JSON bool   `name:"json" help:"Print as JSON."`
 }
 

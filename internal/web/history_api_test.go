@@ -266,3 +266,27 @@ func TestExportToAReaderThatLeaves(t *testing.T) {
 	require.Less(t, w.Body.Len(), 50_000)
 	require.Positive(t, w.Body.Len())
 }
+
+// FuzzHistoryParameters: whatever is asked, it is refused with the name of a parameter, or it is a query that the ledger takes
+// but for its token.
+func FuzzHistoryParameters(f *testing.F) {
+	f.Add("limit=3&order=oldest&state=firing&match[]=A{b=~\"c\"}&start=1.5&end=2026-03-14T09:26:53Z&after=AQAAAAAAAAHA")
+	f.Add("limit=&limit=1")
+	f.Add("start=-1e308&end=Inf&match[]={a!~\"[\"}")
+	f.Add("%zz")
+	l := openLedger(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest(http.MethodGet, "/api/v1/history", nil)
+		r.URL.RawQuery = query
+		q, err := parseHistoryQuery(compiler(), r, ledger.MaxLimit)
+		if err != nil {
+			require.Regexp(t, `^(invalid parameter|error parsing form values)`, err.Error())
+			return
+		}
+		_, err = l.History(t.Context(), q)
+		if err != nil {
+			require.ErrorIs(t, err, ledger.ErrBadToken)
+			require.NotEmpty(t, q.After)
+		}
+	})
+}
