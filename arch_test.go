@@ -27,7 +27,7 @@ var floors = []struct {
 		"internal/plan", "internal/window", "internal/exec", "internal/history",
 		"internal/jit", "internal/jit/amd64", "internal/jit/arm64", "internal/jit/native",
 	}},
-	{"middle", []string{"internal/rule", "internal/alert", "internal/engine", "internal/ledger", "internal/notify"}},
+	{"middle", []string{"internal/rule", "internal/alert", "internal/engine", "internal/explain", "internal/ledger", "internal/notify"}},
 	{"upper", []string{
 		"internal/bench", "internal/bench/chart", "internal/bench/cold", "internal/bench/loops", "internal/config", "internal/console", "internal/drill", "internal/ruletest", "internal/web",
 		"internal/ingest/body", "internal/ingest/host", "internal/ingest/otlp", "internal/ingest/push",
@@ -44,9 +44,10 @@ var sameFloor = map[string][]string{
 	"internal/threshold":          {"internal/column", "internal/kernel"},
 	"internal/jit":                {"internal/jit/amd64", "internal/jit/arm64", "internal/jit/native"},
 	"internal/bench/cold":         {"internal/bench", "internal/bench/chart"},
-	"internal/engine":             {"internal/rule", "internal/alert", "internal/ledger"}, // evaluates rules into recorded alert states
-	"internal/ledger":             {"internal/alert"},                                     // records transitions
-	"internal/notify":             {"internal/alert"},                                     // is told about alerts
+	"internal/engine":             {"internal/rule", "internal/alert", "internal/ledger"},                    // evaluates rules into recorded alert states
+	"internal/explain":            {"internal/alert", "internal/engine", "internal/ledger", "internal/rule"}, // reads them all
+	"internal/ledger":             {"internal/alert"},                                                        // records transitions
+	"internal/notify":             {"internal/alert"},                                                        // is told about alerts
 	"internal/ingest/push":        {"internal/ingest/body"},
 	"internal/ingest/otlp":        {"internal/ingest/body"},
 	"internal/ingest/remotewrite": {"internal/ingest/body"},
