@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin/tocsin/internal/config"
 	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/exec"
+	"github.com/tocsin/tocsin/internal/explain"
 	"github.com/tocsin/tocsin/internal/history"
 	"github.com/tocsin/tocsin/internal/ingest/host"
 	"github.com/tocsin/tocsin/internal/ingest/otlp"
@@ -63,6 +64,7 @@ type house struct {
 	scraper    *scraping.Scraper
 	remote     *remotewrite.Handler
 	otlp       *otlp.Handler
+	explainer  *explain.Explainer
 	deliveries *web.DeliveryLog
 	// discovered are the metrics of discovery mechanisms, which a registry takes once for all that discover.
 	discovered *discovery.SDMetrics
@@ -83,7 +85,7 @@ func (s *Server) openHouse(id tenant.ID, cfg *config.Config, external *url.URL) 
 		return nil, fmt.Errorf("metrics of service discovery: %w", err)
 	}
 	for _, open := range []func(string, *config.Config, prometheus.Registerer) error{
-		h.openCompiled, h.openHistory, h.openLedger, h.openRules, h.openNotify, h.openEngine, h.openIngest, h.openScrape,
+		h.openCompiled, h.openHistory, h.openLedger, h.openRules, h.openNotify, h.openEngine, h.openExplain, h.openIngest, h.openScrape,
 	} {
 		if err := open(dir, cfg, reg); err != nil {
 			return nil, errors.Join(err, h.stop(func(string) {}))

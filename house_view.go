@@ -28,6 +28,7 @@ func (h *house) view() *web.Tenant {
 		Acknowledge:   h.ledger.Acknowledge,
 		Unacknowledge: h.ledger.Unacknowledge,
 		Acks:          h.ledger.Acks,
+		Explainer:     h.explainer,
 	}
 }
 

@@ -30,6 +30,7 @@ type cli struct {
 	Check         checkCmd         `cmd:"" help:"Check files without running them."`
 	Test          testCmd          `cmd:"" help:"Run rule unit tests in promtool's format."`
 	Query         queryCmd         `cmd:"" help:"Ask a running tocsin (or Prometheus) a PromQL question."`
+	Explain       explainCmd       `cmd:"" help:"Why an alert fired, why it does not, who was told."`
 	History       historyCmd       `cmd:"" help:"What became of alerts, and who was told."`
 	Ack           ackCmd           `cmd:"" help:"Say that you look after an alert: it is not repeated to people meanwhile."`
 	Notifications notificationsCmd `cmd:"" help:"What people still have to be told, and what they could not be told."`
@@ -50,6 +51,7 @@ First steps:
   tocsin check rules rules/*.yml        is every rule valid, and what did it become
   tocsin query 'up == 0'                ask a question
   tocsin history --since 24h            what fired, and who was told
+  tocsin explain TargetDown             why an alert fired, or why it does not
 
 Exit codes: 0 all is well, 1 what was asked about is not, 2 the command line is wrong.`
 

@@ -54,7 +54,7 @@ func dropped(p *plan.Part, f focus) *Cause {
 		lacks = func(name string) bool { return !slices.Contains(p.Grouping, name) }
 	case p.Kind == plan.PartBinary && p.Binary.Op < plan.And && p.In[0].Vector() && p.In[1].Vector() && p.Binary.Card == plan.OneToOne:
 		lacks = func(name string) bool { return p.Binary.On != slices.Contains(p.Binary.Labels, name) }
-	case p.Kind == plan.PartCall && p.Func == "vector":
+	case p.Kind == plan.PartCall && !slices.ContainsFunc(p.In, func(in *plan.Part) bool { return in.Vector() || in.Type == "matrix" }):
 		lacks = func(string) bool { return true }
 	case p.Kind == plan.PartCall && (p.Func == "absent" || p.Func == "absent_over_time"):
 		given := map[string]bool{}

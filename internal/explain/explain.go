@@ -138,7 +138,7 @@ func (x *Explainer) Explain(ctx context.Context, q Question) (*Answer, error) {
 		s.whyNot()
 	}
 	for _, in := range s.out.Instances {
-		if in.State == alert.Pending.String() {
+		if in.State == alert.Pending.String() && !s.recalled {
 			s.out.WhyNot = append(s.out.WhyNot, s.waiting(in))
 		}
 	}
@@ -162,9 +162,11 @@ type session struct {
 	// now is the clock's time, at what the question is about; past says that at was asked for and lies before now.
 	now, at time.Time
 	past    bool
-	rules   []found
-	out     *Answer
-	cuts    map[string]bool
+	// recalled says that no rule has such an alert now, and that instances are of the past.
+	recalled bool
+	rules    []found
+	out      *Answer
+	cuts     map[string]bool
 }
 
 // found is a rule that the question names.

@@ -22,6 +22,7 @@ func (s *session) instances() error {
 	if len(s.out.Instances) > 0 || !known {
 		return nil
 	}
+	s.recalled = !s.past
 	return s.fromLedger()
 }
 
@@ -56,9 +57,9 @@ func (s *session) matches(ls labels.Labels) bool {
 	return true
 }
 
-// anyActive reports whether some instance is firing or pending.
+// anyActive reports whether some instance is firing or pending. Now, only the rules know.
 func (s *session) anyActive() bool {
-	return slices.ContainsFunc(s.out.Instances, func(in *Instance) bool { return in.State != alert.Inactive.String() })
+	return !s.recalled && slices.ContainsFunc(s.out.Instances, func(in *Instance) bool { return in.State != alert.Inactive.String() })
 }
 
 // active explains an alert that a rule has.

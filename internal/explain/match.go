@@ -115,6 +115,9 @@ func (w *walker) noMatch(p *plan.Part, t time.Time, f focus, left []promql.Sampl
 	}
 	if right.err == nil && len(right.belonging(other)) == 0 {
 		further := w.cause(p.In[1], t, other)
+		if further.Code.closeness() < NoMatch.closeness() && len(right.elements) > 0 {
+			return further // The partner is there, and a condition of that side's keeps it out.
+		}
 		c.Further = []*Cause{further}
 		if len(right.elements) == 0 {
 			c.Text += ": " + further.Text

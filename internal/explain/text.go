@@ -20,12 +20,14 @@ type page struct{ b strings.Builder }
 // WriteText writes a for people. The first line is the answer.
 func (a *Answer) WriteText(w io.Writer) error {
 	p := &page{}
-	p.line(0, 0, a.Answer)
+	p.b.WriteString(a.Answer + "\n") // One line, however long.
 	for _, in := range a.Instances {
 		p.instance(in, a.Time)
 	}
 	for _, y := range a.WhyNot {
-		p.whyNot(y)
+		if y.Cause.Code != Waiting { // The first line says all there is.
+			p.whyNot(y)
+		}
 	}
 	if len(a.Cuts) > 0 {
 		p.head("Left out")
@@ -73,7 +75,7 @@ func prefix(text string, n int) string {
 func (p *page) head(text string) { p.b.WriteString("\n" + text + "\n") }
 
 // item writes a labelled line.
-func (p *page) item(name, text string) { p.line(2, 14, fmt.Sprintf("%-12s", name)+text) }
+func (p *page) item(name, text string) { p.line(2, 16, fmt.Sprintf("%-14s", name)+text) }
 
 func (p *page) rule(r *RuleRef) {
 	at := r.File

@@ -172,10 +172,16 @@ func (s *session) answer() string {
 	in := s.out.Instances[0]
 	name := s.q.Name + shortLabels(in.Labels)
 	tail := more(len(s.out.Instances)-1, "more alert is active", "more alerts are active")
-	switch in.State {
-	case alert.Firing.String():
+	switch {
+	case s.recalled && in.State != alert.Inactive.String():
+		text := fmt.Sprintf("%s is not active, and the ledger has it as %s since %s", name, in.State, clock(*in.ActiveAt))
+		if len(s.out.WhyNot) > 0 {
+			text += ". Now: " + s.out.WhyNot[0].Text
+		}
+		return text + "."
+	case in.State == alert.Firing.String():
 		return fmt.Sprintf("%s %s%s.", name, s.fires(in), in.because()) + tail
-	case alert.Pending.String():
+	case in.State == alert.Pending.String():
 		text := fmt.Sprintf("%s is pending, not firing: its condition holds since %s%s", name, clock(*in.ActiveAt), in.because())
 		if in.FiresAt != nil {
 			text += fmt.Sprintf("; it needs %s and fires at %s if it goes on", span(in.FiresAt.Sub(*in.ActiveAt)), clock(*in.FiresAt))
@@ -227,7 +233,7 @@ func (s *session) subject() string {
 
 // shortLabels are an alert's labels without its name.
 func shortLabels(ls labels.Labels) string {
-	rest := ls.DropReserved(func(n string) bool { return n == labels.AlertName })
+	rest := labels.NewBuilder(ls).Del(labels.AlertName).Labels()
 	if rest.IsEmpty() {
 		return ""
 	}

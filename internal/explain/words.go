@@ -47,10 +47,12 @@ func span(d time.Duration) string {
 		return "-" + span(-d)
 	}
 	switch {
+	case d == 0:
+		return "0s"
 	case d < time.Millisecond:
 		return fmt.Sprintf("%dµs", d.Microseconds())
 	case d < 10*time.Second:
-		return strings.TrimSuffix(d.Round(time.Millisecond).String(), "0s0ms")
+		return d.Round(max(time.Millisecond, d/1000)).String()
 	case d < time.Hour:
 		d = d.Round(time.Second)
 	case d < 24*time.Hour:
@@ -64,7 +66,7 @@ func span(d time.Duration) string {
 // braces writes labels for people.
 func braces(ls labels.Labels) string {
 	name := ls.Get(model.MetricNameLabel)
-	rest := ls.DropReserved(func(n string) bool { return n == model.MetricNameLabel })
+	rest := labels.NewBuilder(ls).Del(model.MetricNameLabel).Labels()
 	switch {
 	case name == "":
 		return rest.String()

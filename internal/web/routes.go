@@ -65,6 +65,7 @@ func (s *Server) tenantRoutes(m *mounted) http.Handler {
 	})
 	api("GET /api/v1/rules", "/api/v1/rules", t.serveRules(c))
 	api("GET /api/v1/rules/explain", "/api/v1/rules/explain", t.serveExplain)
+	api("GET /api/v1/explain", "/api/v1/explain", t.serveWhy(c))
 	api("GET /api/v1/alerts", "/api/v1/alerts", t.serveAlerts)
 	api("GET /api/v1/metadata", "/api/v1/metadata", t.serveMetadata)
 	api("GET /api/v1/rule_files", "/api/v1/rule_files", t.serveRuleFiles)

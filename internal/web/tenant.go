@@ -9,6 +9,7 @@ import (
 	v1 "github.com/prometheus/prometheus/web/api/v1"
 
 	"github.com/tocsin/tocsin/internal/engine"
+	"github.com/tocsin/tocsin/internal/explain"
 	"github.com/tocsin/tocsin/internal/history"
 	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/notify"
@@ -35,6 +36,8 @@ type Tenant struct {
 	Kernels func(*plan.Plan) []plan.Kernel
 	// Measure says what is known of a compiled rule's node at work, nil where nothing is. /api/v1/rules/explain shows it.
 	Measure func(*plan.Node) *plan.Measurement
+	// Explainer answers /api/v1/explain.
+	Explainer *explain.Explainer
 	// Config is the running configuration, for /api/v1/status/config and external labels.
 	Config func() promconfig.Config
 	// Scrape is the scrape manager behind /api/v1/targets; it may return nil while there is none.
