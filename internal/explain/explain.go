@@ -212,10 +212,10 @@ func (s *session) notFound() error {
 		}
 	}
 	switch {
-	case len(near) > 0:
-		return fmt.Errorf("%w: no alerting rule is called %q; did you mean %s?", ErrNotFound, s.q.Name, strings.Join(near, ", "))
 	case s.q.File != "" || s.q.Group != "":
 		return fmt.Errorf("%w: no alerting rule is called %q in that file and group", ErrNotFound, s.q.Name)
+	case len(near) > 0:
+		return fmt.Errorf("%w: no alerting rule is called %q; did you mean %s?", ErrNotFound, s.q.Name, strings.Join(near, ", "))
 	}
 	return fmt.Errorf("%w: none of the %d alerting rules is called %q; /api/v1/rules lists them", ErrNotFound, total, s.q.Name)
 }

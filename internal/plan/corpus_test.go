@@ -24,7 +24,7 @@ func TestRealRulesCompile(t *testing.T) {
 		t.Skipf("LOUD SKIP: no corpus of rule files at %s", corpus)
 	}
 	c := NewCompiler(Options{})
-	rules, compiled, reasons, examples := 0, 0, map[string]int{}, map[string]string{}
+	rules, compiled, reasons, examples, parts := 0, 0, map[string]int{}, map[string]string{}, map[string]bool{}
 	err := filepath.WalkDir(corpus, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".yml") {
 			return err
@@ -38,6 +38,7 @@ func TestRealRulesCompile(t *testing.T) {
 				p, err := c.Compile(r.Expr)
 				require.NoError(t, err, "%s: %s", path, r.Expr)
 				rules++
+				requireParts(t, c, p.Parts(), parts)
 				tier, reason := p.Tier()
 				if tier == Tier1 {
 					compiled++
