@@ -29,9 +29,11 @@ type explainCmd struct {
 
 // Help is shown by --help.
 func (c *explainCmd) Help() string {
-	return `Why did it fire:        tocsin explain HostLoadHigh instance=db-1:9100
-Why does it not fire:   tocsin explain HostLoadHigh instance=db-2:9100 --why-not
-What happened then:     tocsin explain HostLoadHigh --at 2026-03-14T09:20:00Z
+	return `Why did it fire, why does it not fire, what happened then:
+
+  tocsin explain HostLoadHigh instance=db-1:9100
+  tocsin explain HostLoadHigh instance=db-2:9100 --why-not
+  tocsin explain HostLoadHigh --at 2026-03-14T09:20:00Z
 
 The first line is the answer. Where the alert is not active, it says why, and explains the time before when it last was.`
 }

@@ -155,7 +155,7 @@ func away(now, t time.Time) string {
 	if d := t.Sub(now); d > 0 {
 		return ", in " + span(d)
 	}
-	return ", " + span(now.Sub(t)) + " before"
+	return ", " + span(now.Sub(t)) + " ago"
 }
 
 func (p *page) values(in *Instance) {

@@ -52,7 +52,7 @@ func span(d time.Duration) string {
 	case d < time.Millisecond:
 		return fmt.Sprintf("%dµs", d.Microseconds())
 	case d < 10*time.Second:
-		return d.Round(max(time.Millisecond, d/1000)).String()
+		return d.Round(time.Millisecond).String()
 	case d < time.Hour:
 		d = d.Round(time.Second)
 	case d < 24*time.Hour:
