@@ -2,29 +2,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
-
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 )
 
 type explainCmd struct {
 	serverFlags
-	Alert   string        `arg:"" help:"The alerting rule's name."`
-	Labels  []string      `arg:"" optional:"" name:"label=value" help:"Labels of the alert; label!=value, label=~regexp and label!~regexp work too."`
-	At      string        `help:"The moment to explain (RFC 3339 or Unix seconds); now when empty." placeholder:"TIME"`
-	WhyNot  bool          `name:"why-not" help:"Ask why it does not fire, and leave the past alone."`
-	File    string        `help:"Among rules of this name: that of this file." placeholder:"PATH"`
-	Group   string        `help:"Among rules of this name: that of this group." placeholder:"NAME"`
-	Timeout time.Duration `help:"Give up after." default:"30s"`
-	JSON    bool          `name:"json" help:"Print the answer as JSON; docs/why.md describes the fields."`
+	Alert  string   `arg:"" help:"The alerting rule's name."`
+	Labels []string `arg:"" optional:"" name:"label=value" help:"Labels of the alert; label!=value, label=~regexp and label!~regexp work too, or one selector in braces."`
+	At     string   `help:"The moment to explain (RFC 3339, Unix seconds, or how long ago, such as 2h); now when empty." placeholder:"TIME"`
+	WhyNot bool     `name:"why-not" help:"Ask why it does not fire, and leave the past alone."`
+	File   string   `help:"Among rules of this name: that of this file." placeholder:"PATH"`
+	Group  string   `help:"Among rules of this name: that of this group." placeholder:"NAME"`
+	JSON   bool     `name:"json" help:"Print the answer as JSON; docs/why.md describes the fields."`
 }
 
 // Help is shown by --help.
@@ -39,31 +32,27 @@ The first line is the answer. Where the alert is not active, it says why, and ex
 }
 
 func (c *explainCmd) Run(ctx context.Context, s streams) error {
-	hc, u, err := c.client()
-	if err != nil {
-		return err
-	}
 	params, err := c.params(time.Now())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ask := call{method: http.MethodGet, path: "/api/v1/explain", query: params}
+	if c.JSON {
+		data, err := c.data(ctx, ask)
+		if err != nil {
+			return fmt.Errorf("explain %s: %w", c.Alert, err)
+		}
+		return printJSON(s, data)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	body, err := get(ctx, hc, u.JoinPath("/api/v1/explain"), params)
+	body, err := c.open(ctx, ask)
 	if err != nil {
 		return fmt.Errorf("explain %s: %w", c.Alert, err)
 	}
-	if !c.JSON {
-		_, err = s.out.Write(body)
-		return err
-	}
-	var envelope struct {
-		Data json.RawMessage `json:"data"`
-	}
-	if err := json.Unmarshal(body, &envelope); err != nil {
-		return fmt.Errorf("explain %s: the answer is no JSON: %w", c.Alert, err)
-	}
-	return printJSON(s, envelope.Data)
+	defer body.Close()
+	_, err = io.Copy(s.out, io.LimitReader(body, maxAnswer))
+	return err
 }
 
 func (c *explainCmd) params(now time.Time) (url.Values, error) {
@@ -84,80 +73,11 @@ func (c *explainCmd) params(now time.Time) (url.Values, error) {
 		}
 	}
 	if c.At != "" {
-		at, err := parseTime(c.At, now)
+		at, err := parsePast(c.At, now)
 		if err != nil {
 			return nil, fmt.Errorf("--at: %w", err)
 		}
 		params.Set("time", at.UTC().Format(time.RFC3339Nano))
 	}
 	return params, nil
-}
-
-// selectorOf makes a selector of label=value and the like.
-func selectorOf(args []string) (string, error) {
-	if len(args) == 0 {
-		return "", nil
-	}
-	var ms []string
-	for _, arg := range args {
-		at := strings.IndexAny(arg, "=!")
-		if at <= 0 {
-			return "", fmt.Errorf("%q is no label=value", arg)
-		}
-		name, rest := arg[:at], arg[at:]
-		kind := labels.MatchEqual
-		switch {
-		case strings.HasPrefix(rest, "=~"):
-			kind, rest = labels.MatchRegexp, rest[2:]
-		case strings.HasPrefix(rest, "!~"):
-			kind, rest = labels.MatchNotRegexp, rest[2:]
-		case strings.HasPrefix(rest, "!="):
-			kind, rest = labels.MatchNotEqual, rest[2:]
-		case strings.HasPrefix(rest, "="):
-			rest = rest[1:]
-		default:
-			return "", fmt.Errorf("%q is no label=value", arg)
-		}
-		if !model.UTF8Validation.IsValidLabelName(name) {
-			return "", fmt.Errorf("%q is no name of a label", name)
-		}
-		m, err := labels.NewMatcher(kind, name, rest)
-		if err != nil {
-			return "", fmt.Errorf("%q: %w", arg, err)
-		}
-		ms = append(ms, m.String())
-	}
-	return "{" + strings.Join(ms, ",") + "}", nil
-}
-
-// maxAnswer bounds what is read of an answer.
-const maxAnswer = 64 << 20
-
-// get returns the body of an answer of the API; its errors are the server's words.
-func get(ctx context.Context, hc *http.Client, u *url.URL, params url.Values) ([]byte, error) {
-	full := *u
-	full.RawQuery = params.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, full.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := hc.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode == http.StatusOK {
-		return body, nil
-	}
-	var envelope struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(body, &envelope) == nil && envelope.Error != "" {
-		return nil, errors.New(envelope.Error)
-	}
-	return nil, fmt.Errorf("%s answers %s", u.Redacted(), resp.Status)
 }

@@ -38,8 +38,8 @@ func TestExplainAsks(t *testing.T) {
 		{[]string{"Load", "--why-not", "--at", "1773480000", "--file", "/r.yml", "--group", "g"}, exitOK, "file=/r.yml&format=text&group=g&rule=Load&time=2026-03-14T09:20:00Z", "It is so."},
 		{[]string{"Load", "--json"}, exitOK, "alert=Load&format=json", `"answer": "yes"`},
 		{[]string{"Gone"}, exitFailed, "alert=Gone&format=text", "explain Gone: no such alert"},
-		{[]string{"Load", "nonsense"}, exitFailed, "", `"nonsense" is no label=value`},
-		{[]string{"Load", "a=~("}, exitFailed, "", "missing closing"},
+		{[]string{"Load", "nonsense"}, exitFailed, "", `"nonsense": write LABEL=VALUE`},
+		{[]string{"Load", "a=~("}, exitOK, `alert=Load&format=text&match[]={a=~"("}`, "It is so."},
 		{[]string{"Load", "--at", "soon"}, exitFailed, "", "--at:"},
 	} {
 		asked = nil

@@ -104,7 +104,7 @@ func (c *historyCmd) query(now time.Time) (url.Values, error) {
 	}
 	selector, err := selectorOf(c.Match)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--match %w", err)
 	}
 	if selector != "" {
 		q.Set("match[]", selector)
@@ -118,20 +118,20 @@ func selectorOf(matchers []string) (string, error) {
 	for _, m := range matchers {
 		if strings.HasSuffix(m, "}") {
 			if len(matchers) > 1 {
-				return "", fmt.Errorf("--match %s: a whole selector goes with no other --match", m)
+				return "", fmt.Errorf("%s: a whole selector goes with no other", m)
 			}
 			return m, nil
 		}
 		at := strings.IndexAny(m, "=!")
 		if at <= 0 {
-			return "", fmt.Errorf("--match %q: write LABEL=VALUE, with =, !=, =~ or !~", m)
+			return "", fmt.Errorf("%q: write LABEL=VALUE, with =, !=, =~ or !~", m)
 		}
 		op := m[at : at+1]
 		if at+1 < len(m) && (m[at+1] == '~' || m[at+1] == '=') {
 			op = m[at : at+2]
 		}
 		if op == "!" || op == "==" {
-			return "", fmt.Errorf("--match %q: write LABEL=VALUE, with =, !=, =~ or !~", m)
+			return "", fmt.Errorf("%q: write LABEL=VALUE, with =, !=, =~ or !~", m)
 		}
 		name, value := strings.TrimSpace(m[:at]), strings.TrimSpace(m[at+len(op):])
 		if !quotedText(value) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,7 +21,7 @@ type page struct{ b strings.Builder }
 // WriteText writes a for people. The first line is the answer.
 func (a *Answer) WriteText(w io.Writer) error {
 	p := &page{}
-	p.b.WriteString(a.Answer + "\n") // One line, however long.
+	p.b.WriteString(plain(a.Answer) + "\n") // One line, however long.
 	for _, in := range a.Instances {
 		p.instance(in, a.Time)
 	}
@@ -42,6 +43,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 // line writes text, wrapped between words: the first line after first blanks, the others after rest.
 func (p *page) line(first, rest int, text string) {
 	indent := first
+	text = plain(text)
 	for {
 		text = strings.TrimLeft(text, " ")
 		cut := len(text)
@@ -72,7 +74,17 @@ func prefix(text string, n int) string {
 	return text
 }
 
-func (p *page) head(text string) { p.b.WriteString("\n" + text + "\n") }
+func (p *page) head(text string) { p.b.WriteString("\n" + plain(text) + "\n") }
+
+// plain keeps what others wrote from breaking lines or controlling the terminal.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
 
 // item writes a labelled line.
 func (p *page) item(name, text string) { p.line(2, 16, fmt.Sprintf("%-14s", name)+text) }
