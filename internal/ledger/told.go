@@ -16,9 +16,11 @@ type Told struct {
 
 // OutboxChange is a change of the outbox that is on disk as a whole or not at all.
 type OutboxChange struct {
-	// Enqueue holds notifications to put into the outbox. One with an ID replaces the payload of the notification with
-	// that ID, which stays as old and as often tried as it is; where it is not there any more, it is a new one.
+	// Enqueue holds notifications to put into the outbox.
 	Enqueue []Notification
+	// Replace gives notifications a new payload; they stay as old and as often tried as they are. One that is not there
+	// any more is passed over.
+	Replace []Replacement
 	// Told replaces what was kept under the same keys.
 	Told []Told
 	// Bury makes dead letters.
@@ -26,6 +28,12 @@ type OutboxChange struct {
 	// Unless, where it is set, is asked while the change is written: on true nothing is enqueued, and the rest done. So
 	// what was delivered meanwhile need not be taken out again. It must be quick.
 	Unless func() bool
+}
+
+// Replacement is the new payload of a notification.
+type Replacement struct {
+	ID      uint64
+	Payload []byte
 }
 
 // Burial is a notification that becomes a dead letter, and why.
@@ -60,6 +68,9 @@ func (c *OutboxChange) size() int64 {
 	for i := range c.Enqueue {
 		n += int64(len(c.Enqueue[i].Key) + len(c.Enqueue[i].Payload))
 	}
+	for i := range c.Replace {
+		n += int64(len(c.Replace[i].Payload))
+	}
 	for i := range c.Told {
 		n += int64(len(c.Told[i].Key) + len(c.Told[i].Data))
 	}
@@ -71,6 +82,11 @@ func (c *OutboxChange) apply(s *session, now time.Time, ids []uint64) error {
 		_, err := s.exec("INSERT INTO told (key, data, expires) VALUES (?1,?2,?3) ON CONFLICT (key) DO UPDATE SET data=?2, expires=?3",
 			t.Key, t.Data, storeTime(t.Expires))
 		if err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Replace {
+		if _, err := s.exec("UPDATE outbox SET payload=? WHERE id=?", r.Payload, r.ID); err != nil {
 			return err
 		}
 	}
@@ -91,20 +107,11 @@ func (c *OutboxChange) apply(s *session, now time.Time, ids []uint64) error {
 	return nil
 }
 
-// put writes n in the place of an older payload, or as a new row.
+// put writes n as a new row.
 func (n *Notification) put(s *session, now time.Time) (uint64, error) {
 	payload := n.Payload
 	if payload == nil {
 		payload = []byte{} // Not SQL's NULL.
-	}
-	if n.ID != 0 {
-		res, err := s.exec("UPDATE outbox SET payload=? WHERE id=?", payload, n.ID)
-		if err != nil {
-			return 0, err
-		}
-		if found, err := res.RowsAffected(); err != nil || found > 0 {
-			return n.ID, err
-		}
 	}
 	created := n.CreatedAt
 	if created.IsZero() {

@@ -27,9 +27,11 @@ func TestChangeOutbox(t *testing.T) {
 	require.Equal(t, []uint64{0}, ids, "delivered meanwhile")
 
 	require.NoError(t, l.Postpone(1, now.Add(time.Second), "503"))
-	ids, err = l.ChangeOutbox(OutboxChange{Enqueue: []Notification{{ID: 1, Key: "a", Payload: []byte("2")}, {ID: 77, Key: "c"}}})
+	ids, err = l.ChangeOutbox(OutboxChange{
+		Enqueue: []Notification{{Key: "c"}}, Replace: []Replacement{{1, []byte("2")}, {77, []byte("gone")}},
+	})
 	require.NoError(t, err)
-	require.Equal(t, []uint64{1, 3}, ids, "one that is gone is a new one")
+	require.Equal(t, []uint64{3}, ids)
 
 	for range 2 {
 		first, err := l.Notification(1)
@@ -81,9 +83,14 @@ func TestChangeGivenUpIsNotDone(t *testing.T) {
 
 func TestChangeOutboxFails(t *testing.T) {
 	l := openTest(t)
-	l.writer.fault = func() error { return errors.New("no room") }
+	breakDisk(t, l, errors.New("no room"))
 	_, err := l.ChangeOutbox(OutboxChange{Enqueue: []Notification{{Key: "a"}}, Told: []Told{{Key: "k"}}})
 	require.ErrorIs(t, err, ErrNotDurable)
+	breakDisk(t, l, nil)
+	eventuallyHealthy(t, l)
+	waiting, err := l.Waiting()
+	require.NoError(t, err)
+	require.Empty(t, waiting, "the caller has it still")
 }
 
 func TestRecurringIsKept(t *testing.T) {
