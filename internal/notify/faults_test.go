@@ -139,13 +139,20 @@ func tellThree(t *testing.T, n *Notifier, healthy *hook) {
 	}
 }
 
-// inOrder checks that a receiver was told of the three, each time of one more.
-func inOrder(t *testing.T, h *hook) {
+// inOrder checks that a receiver was told of the three, each time of more than before. Where the machine is busy, a flush
+// may bring two at once; a receiver that hung may have taken what nobody waited for any more.
+func inOrder(t *testing.T, h *hook, hung bool) {
 	t.Helper()
-	eventually(t, "all is delivered after recovery", func() bool { return len(h.got()) >= 3 })
-	for i, m := range h.got() {
-		require.Len(t, m.Alerts, i+1)
+	eventually(t, "all is delivered after recovery", func() bool { return h.count("firing", "i", "2") > 0 })
+	before := 0
+	for _, m := range h.got() {
+		if !hung {
+			require.Greater(t, len(m.Alerts), before)
+		}
+		require.GreaterOrEqual(t, len(m.Alerts), before)
+		before = len(m.Alerts)
 	}
+	require.Equal(t, 3, before)
 }
 
 // breakAll returns receivers that fail in every way, what they are told once they are mended, and what mends them; fixed is
@@ -197,17 +204,25 @@ func TestFaultyReceivers(t *testing.T) {
 			return metric(t, reg, "tocsin_notify_outbox_circuit_state", "receiver="+name) > 0 || name == "limited"
 		})
 	}
-	eventually(t, "everything waits", func() bool { return len(n.Waiting()) == 3*len(hooks) })
+	eventually(t, "everything waits", func() bool {
+		complete := 0
+		for _, w := range n.Waiting() {
+			if len(w.Alerts) == 3 {
+				complete++
+			}
+		}
+		return complete == len(hooks)
+	})
 	mend()
 	require.NoError(t, n.Apply(load(t, beside(healthy.URL, fixed))))
 	for name, h := range hooks {
 		t.Log(name)
-		inOrder(t, h)
+		inOrder(t, h, name == "hanging")
 	}
 	eventually(t, "the outbox is empty", func() bool { return metric(t, reg, "tocsin_notify_outbox_waiting") == 0 })
 	require.Len(t, healthy.got(), 3, "nothing is told twice")
 	for name, h := range hooks {
-		require.Len(t, h.got(), 3, name)
+		inOrder(t, h, name == "hanging")
 		require.Zero(t, metric(t, reg, "tocsin_notify_outbox_circuit_state", "receiver="+name), name)
 	}
 }
@@ -218,7 +233,7 @@ func TestSlowReceiverIsNoTrouble(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	n := startWithLedger(t, Options{Registerer: reg}, beside(healthy.URL, map[string]string{"slow": fmt.Sprintf("{url: %q}", f.URL)}))
 	tellThree(t, n, healthy)
-	inOrder(t, f.hook)
+	inOrder(t, f.hook, false)
 	require.Zero(t, metric(t, reg, "tocsin_notify_outbox_attempts_total", "outcome=failed"))
 }
 

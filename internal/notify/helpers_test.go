@@ -90,6 +90,7 @@ type hookMessage struct {
 	Receiver string            `json:"receiver"`
 	Status   string            `json:"status"`
 	GroupKey string            `json:"groupKey"`
+	Reason   string            `json:"notification_reason"`
 	Group    map[string]string `json:"groupLabels"`
 	Alerts   []struct {
 		Status      string            `json:"status"`
