@@ -107,12 +107,15 @@ func New(o Options) (*Notifier, error) {
 	}
 	err := n.newAPI()
 	if err == nil {
-		err = n.Apply(nil)
+		bare := settings
+		bare.FallbackReceiver = "" // The built-in configuration has no receivers.
+		err = n.ApplyWith(nil, bare)
 	}
 	if err != nil {
 		n.store.Close()
 		return nil, err
 	}
+	n.settings.Store(&settings)
 	return n, nil
 }
 
