@@ -126,6 +126,12 @@ func (n *Notification) put(s *session, now time.Time) (uint64, error) {
 	return uint64(id), err
 }
 
+// ProlongTold has what a receiver was told kept until a later time.
+func (l *Ledger) ProlongTold(key string, until time.Time) error {
+	_, err := l.update("UPDATE told SET expires=max(expires, ?) WHERE key=?", storeTime(until), key)
+	return err
+}
+
 // Told returns what receivers were told and has not expired.
 func (l *Ledger) Told() (out []Told, err error) {
 	rows, err := l.db.reader.Query("SELECT key, data, expires FROM told WHERE expires>=? ORDER BY key", storeTime(l.opts.Now()))

@@ -78,8 +78,19 @@ func (s *newsStage) Exec(ctx context.Context, l *slog.Logger, alerts ...*amalert
 	if why == "" {
 		return ctx, out, nil
 	}
-	interval, _ := amnotify.RepeatInterval(ctx)
-	return ctx, nil, s.n.told.prolong(key, time.Now(), interval)
+	return ctx, nil, s.n.prolong(key)
+}
+
+// prolong keeps what a lane was told from being forgotten while its repeats are muted: it would be told anew otherwise.
+func (n *Notifier) prolong(key laneKey) error {
+	until, err := n.told.prolong(key, time.Now())
+	if err != nil || until.IsZero() || n.opts.Ledger == nil {
+		return err
+	}
+	if err := n.opts.Ledger.ProlongTold(key.String(), until); err != nil {
+		n.logger.Warn("A restart may repeat a notification whose repeats are muted", "receiver", key.Receiver, "err", err)
+	}
+	return nil
 }
 
 // toldStage stands behind the retry stage.

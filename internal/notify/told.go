@@ -37,11 +37,22 @@ func toldData(seq int64, entry *nflogpb.MeshEntry) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func parseTold(data []byte) (seq int64, entry []byte, err error) {
+func parseTold(data []byte) (seq int64, entry *nflogpb.MeshEntry, err error) {
 	if len(data) < 8 {
 		return 0, nil, fmt.Errorf("%d bytes are too few", len(data))
 	}
-	return int64(binary.BigEndian.Uint64(data)), data[8:], nil
+	seq = int64(binary.BigEndian.Uint64(data))
+	if len(data) == 8 {
+		return seq, nil, nil
+	}
+	entry = &nflogpb.MeshEntry{}
+	if err := protodelim.UnmarshalFrom(bytes.NewReader(data[8:]), entry); err != nil {
+		return 0, nil, err
+	}
+	if entry.GetEntry().GetReceiver() == nil {
+		return 0, nil, errors.New("it names no receiver")
+	}
+	return seq, entry, nil
 }
 
 // toldLog is the notification log as the pipeline sees it. It minds the data that some integrations keep there (the
@@ -53,13 +64,17 @@ type toldLog struct {
 
 	mu    sync.Mutex
 	fresh map[laneKey]map[string]*nflogpb.ReceiverDataValue // of messages that are not logged yet
+	// prolonged says when entries were prolonged.
+	prolonged map[laneKey]time.Time
 	// scratch encodes what upstream does not show otherwise.
 	scratch *nflog.Log
 	encoded []byte
 }
 
 func newToldLog(log *nflog.Log, retention time.Duration) (*toldLog, error) {
-	t := &toldLog{log: log, retention: retention, fresh: map[laneKey]map[string]*nflogpb.ReceiverDataValue{}}
+	t := &toldLog{
+		log: log, retention: retention, fresh: map[laneKey]map[string]*nflogpb.ReceiverDataValue{}, prolonged: map[laneKey]time.Time{},
+	}
 	var err error
 	if t.scratch, err = nflog.New(nflog.Options{Metrics: prometheus.NewRegistry()}); err != nil {
 		return nil, err
@@ -77,6 +92,7 @@ func (t *toldLog) Log(r *nflogpb.Receiver, gkey string, firing, resolved []uint6
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := laneKey{target{r.GroupName, r.Integration, int(r.Idx)}, gkey}
+	delete(t.prolonged, key)
 	if data, ok := t.fresh[key]; ok {
 		delete(t.fresh, key)
 		store = nflog.NewStore(&nflogpb.Entry{ReceiverData: data})
@@ -139,15 +155,24 @@ func (t *toldLog) data(m *message) map[string]*nflogpb.ReceiverDataValue {
 	return t.entry(m.lane()).GetReceiverData()
 }
 
-// prolong keeps a lane's entry from being forgotten, without making it look newer.
-func (t *toldLog) prolong(key laneKey, now time.Time, repeat time.Duration) error {
+// prolong keeps a lane's entry for as long as entries are kept at all, without making it look newer. It returns until when
+// that is, the zero time where it was done not long ago.
+func (t *toldLog) prolong(key laneKey, now time.Time) (until time.Time, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.entry(key)
-	if old == nil {
-		return nil
+	if old == nil || now.Before(t.prolonged[key].Add(t.retention/4)) {
+		return time.Time{}, nil
 	}
-	return t.change(old, old.ReceiverData, t.expiry(now, repeat))
+	until = now.Add(t.retention)
+	if err := t.change(old, old.ReceiverData, until); err != nil {
+		return time.Time{}, err
+	}
+	if len(t.prolonged) >= mutesKept {
+		clear(t.prolonged)
+	}
+	t.prolonged[key] = now
+	return until, nil
 }
 
 // change puts a copy of an entry in its place that is newer by a moment only.
@@ -155,8 +180,13 @@ func (t *toldLog) change(old *nflogpb.Entry, data map[string]*nflogpb.ReceiverDa
 	e := proto.Clone(old).(*nflogpb.Entry)
 	e.Timestamp = timestamppb.New(old.Timestamp.AsTime().Add(time.Nanosecond))
 	e.ReceiverData = data
+	return t.put(&nflogpb.MeshEntry{Entry: e, ExpiresAt: timestamppb.New(expires)})
+}
+
+// put enters an entry, unless the log has a newer one.
+func (t *toldLog) put(e *nflogpb.MeshEntry) error {
 	var b bytes.Buffer
-	if _, err := protodelim.MarshalTo(&b, &nflogpb.MeshEntry{Entry: e, ExpiresAt: timestamppb.New(expires)}); err != nil {
+	if _, err := protodelim.MarshalTo(&b, e); err != nil {
 		return err
 	}
 	return t.log.Merge(b.Bytes())
@@ -168,8 +198,9 @@ func (t *toldLog) merge(all []ledger.Told) (last map[string]int64, err error) {
 	var errs []error
 	for _, told := range all {
 		seq, entry, err := parseTold(told.Data)
-		if err == nil && len(entry) > 0 {
-			err = t.log.Merge(entry)
+		if err == nil && entry != nil {
+			entry.ExpiresAt = timestamppb.New(told.Expires)
+			err = t.put(entry)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("what %q was told: %w", told.Key, err))
