@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tocsin/tocsin/internal/alert"
+	"github.com/tocsin/tocsin/internal/ledger"
+)
+
+// bequest is an alert that is over because its rule is gone. The ledger keeps it for as long as a rule would: a process that
+// is killed before what it notified has got anywhere must be able to tell again.
+type bequest struct {
+	ledger.Instance
+	until time.Time
+}
+
+// bequeath keeps in mind what the ledger has to be rid of later. The caller holds applying.
+func (e *Engine) bequeath(all []ledger.Instance, now time.Time) {
+	for i := range all {
+		e.estate = append(e.estate, bequest{all[i], now.Add(alert.ResolvedRetention)})
+	}
+	if len(e.estate) > 0 && !e.executing {
+		e.executing = true
+		e.goroutines.Go(e.execute)
+	}
+}
+
+// execute clears the estate bit by bit, until there is none.
+func (e *Engine) execute() {
+	timer := time.NewTimer(alert.ResolvedRetention)
+	defer timer.Stop()
+	for {
+		select {
+		case <-e.stopCtx.Done():
+			return
+		case <-timer.C:
+		}
+		next, ok := e.clearEstate(time.Now())
+		if !ok {
+			return
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+// clearEstate takes from the ledger what has been there for long enough. It returns when there is more to do, if ever.
+func (e *Engine) clearEstate(now time.Time) (next time.Time, ok bool) {
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	rules := e.versions()
+	var keys []ledger.InstanceKey
+	var left []bequest
+	for _, b := range e.estate {
+		key := b.Key()
+		switch g := rules[versionOf(&key)]; {
+		case b.until.After(now):
+			left = append(left, b)
+		case g != nil: // The rule came back, and may have made it its own.
+			g.disown(key)
+		default:
+			keys = append(keys, key)
+		}
+	}
+	if err := e.opts.Ledger.Record(nil, nil, keys); err != nil && !errors.Is(err, ledger.ErrNotDurable) {
+		e.opts.Logger.Error("The ledger did not forget alerts of rules that are gone", "err", err)
+	}
+	e.estate = left
+	if len(left) == 0 {
+		e.executing = false
+		return time.Time{}, false
+	}
+	return left[0].until, true
+}
+
+// version names a rule as it is at present.
+type version struct{ file, group, rule, id string }
+
+func versionOf(k *ledger.InstanceKey) version { return version{k.File, k.Group, k.Rule, k.RuleID} }
+
+// versions returns the alerting rules that are loaded, and a group of each. The caller holds applying.
+func (e *Engine) versions() map[version]*Group {
+	all := map[version]*Group{}
+	for _, r := range e.runners {
+		for _, rs := range r.group.rules {
+			all[version{r.group.file, r.group.name, rs.rule().Name, rs.rule().ID}] = r.group
+		}
+	}
+	return all
+}
+
+// disown lets the ledger forget an alert that none of the group's rules has.
+func (g *Group) disown(key ledger.InstanceKey) {
+	g.turn.Lock() // Nobody makes one meanwhile.
+	defer g.turn.Unlock()
+	for _, rs := range g.rules {
+		if g.instanceKey(rs, key.Labels) == key && rs.alerts.Has(key.Labels) {
+			return
+		}
+	}
+	j := &g.buffers.journal
+	j.keys = append(j.keys, key)
+	g.commit(g.rules[0], j)
+}
