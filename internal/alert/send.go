@@ -86,6 +86,13 @@ func (s *Set) Retire(now time.Time) {
 	s.compact()
 }
 
+// Inherit adds an alert that Retire left, unless s has one with its labels.
+func (s *Set) Inherit(a Alert) {
+	if hash := a.Labels.Hash(); s.find(hash, a.Labels) == none {
+		s.append(instance{Alert: a, hash: hash})
+	}
+}
+
 func (a *Alert) outgoing() Outgoing {
 	out := Outgoing{
 		Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.FiredAt, EndsAt: a.ValidUntil,

@@ -44,6 +44,7 @@ func (e *Engine) Apply(cfg Config) error {
 	r.stopReplaced()
 	r.handOver()
 	r.resume()
+	r.takeBack()
 	r.putMoves()
 	e.adopt(r)
 	r.endOrphans() // Before new groups run: what they send must not be overtaken by a resolved alert of the same labels.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/tocsin/tocsin/internal/alert"
@@ -48,18 +49,13 @@ func (e *Engine) execute() {
 func (e *Engine) clearEstate(now time.Time) (next time.Time, ok bool) {
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	rules := e.versions()
 	var keys []ledger.InstanceKey
 	var left []bequest
 	for _, b := range e.estate {
-		key := b.Key()
-		switch g := rules[versionOf(&key)]; {
-		case b.until.After(now):
+		if b.until.After(now) {
 			left = append(left, b)
-		case g != nil: // The rule came back, and may have made it its own.
-			g.disown(key)
-		default:
-			keys = append(keys, key)
+		} else {
+			keys = append(keys, b.Key())
 		}
 	}
 	if err := e.opts.Ledger.Record(nil, nil, keys); err != nil && !errors.Is(err, ledger.ErrNotDurable) {
@@ -78,27 +74,30 @@ type version struct{ file, group, rule, id string }
 
 func versionOf(k *ledger.InstanceKey) version { return version{k.File, k.Group, k.Rule, k.RuleID} }
 
-// versions returns the alerting rules that are loaded, and a group of each. The caller holds applying.
-func (e *Engine) versions() map[version]*Group {
-	all := map[version]*Group{}
-	for _, r := range e.runners {
-		for _, rs := range r.group.rules {
-			all[version{r.group.file, r.group.name, rs.rule().Name, rs.rule().ID}] = r.group
+// takeBack gives rules that are there again what they left behind. The ledger has it under their name already.
+func (r *reload) takeBack() {
+	e := r.engine
+	if len(e.estate) == 0 {
+		return
+	}
+	rules := map[version]*ruleState{}
+	for _, run := range r.next {
+		for _, rs := range run.group.rules {
+			rules[version{run.group.file, run.group.name, rs.rule().Name, rs.rule().ID}] = rs
 		}
 	}
-	return all
-}
-
-// disown lets the ledger forget an alert that none of the group's rules has.
-func (g *Group) disown(key ledger.InstanceKey) {
-	g.turn.Lock() // Nobody makes one meanwhile.
-	defer g.turn.Unlock()
-	for _, rs := range g.rules {
-		if g.instanceKey(rs, key.Labels) == key && rs.alerts.Has(key.Labels) {
-			return
+	fresh := map[*ruleState]bool{}
+	for _, run := range r.fresh {
+		for _, rs := range run.group.rules {
+			fresh[rs] = true
 		}
 	}
-	j := &g.buffers.journal
-	j.keys = append(j.keys, key)
-	g.commit(g.rules[0], j)
+	e.estate = slices.DeleteFunc(e.estate, func(b bequest) bool {
+		key := b.Key()
+		rs := rules[versionOf(&key)]
+		if fresh[rs] {
+			rs.alerts.Inherit(b.Alert)
+		}
+		return rs != nil
+	})
 }

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"slices"
-
 	"github.com/tocsin/tocsin/internal/ledger"
 )
 
@@ -22,11 +20,8 @@ func (e *Engine) Snapshots() (all []ledger.Instance) {
 	}
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	for _, b := range e.estate { // What a rule has by now is its own.
-		isHeir := func(in ledger.Instance) bool { return in.Key() == b.Key() }
-		if !slices.ContainsFunc(all, isHeir) {
-			all = append(all, b.Instance)
-		}
+	for _, b := range e.estate {
+		all = append(all, b.Instance)
 	}
 	return all
 }
