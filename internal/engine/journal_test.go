@@ -99,22 +99,24 @@ func TestNothingIsRecordedWithoutChange(t *testing.T) {
 	})
 }
 
-// everything is rules of all kinds, over series v that are over 90, under 70, in between or gone.
+// everything is rules of all kinds, over series v that are over 90, under 70, in between or gone. Conditions change when
+// samples come and when they leave the lookback, 0 and 2 seconds after multiples of 5; what began then ends in none of these
+// seconds. What comes at the same time has no order.
 var everything = map[string]string{
 	"f.yml": `
 groups:
 - name: g
   rules:
-  - {alert: Plain, expr: v > 90, for: 20s, keep_firing_for: 25s}
+  - {alert: Plain, expr: v > 90, for: 21s, keep_firing_for: 26s}
   - {alert: Now, expr: v > 90, labels: {high: '{{ if gt $value 93.0 }}yes{{ else }}no{{ end }}'}}
   - {alert: Hysteresis, expr: v > 90}
-  - {alert: Hold, expr: v > 90, for: 15s}
-  - {alert: Fire, expr: v > 90, for: 35s}
+  - {alert: Hold, expr: v > 90, for: 16s}
+  - {alert: Fire, expr: v > 90, for: 36s}
 - name: limited
   limit: 3
   interval: 15s
   rules:
-  - {alert: Few, expr: v > 90, for: 7s}
+  - {alert: Few, expr: v > 90, for: 9s}
   - {alert: Total, expr: sum(v) > 250}
 `,
 	"f.tocsin.yml": `
@@ -129,7 +131,7 @@ groups:
 groups:
 - name: k
   rules:
-  - {alert: NoData, expr: v > 90, for: 5s}
+  - {alert: NoData, expr: v > 90, for: 6s}
   - {alert: Flap, expr: v > 90}
   - {alert: Now, expr: v > 92}
 `,
@@ -138,13 +140,13 @@ groups:
 - name: k
   rules:
   - {alert: NoData, on_missing: nodata, clear: v < 70}
-  - {alert: Flap, flap: {transitions: 2, within: 4m}}
+  - {alert: Flap, flap: {transitions: 2, within: 4m4s}}
 `,
 }
 
 // edits are what people do to rules.
 var edits = [][2]string{
-	{"for: 20s", "for: 40s"},
+	{"for: 21s", "for: 41s"},
 	{"name: limited", "name: other"},
 	{"  - {alert: Now, expr: v > 90, labels: {high: '{{ if gt $value 93.0 }}yes{{ else }}no{{ end }}'}}\n", ""},
 	{"{alert: Now, expr: v > 92}", "{alert: Now, expr: v > 90, labels: {high: '{{ if gt $value 93.0 }}yes{{ else }}no{{ end }}'}}"},

@@ -57,29 +57,42 @@ type lives struct {
 	transitions []alert.Transition
 }
 
-// live runs f in bubbles of fake time: with rules at their ticks only, and with rules that follow arrivals. The lookback of
-// history is 20 seconds, groups are evaluated every 10, and after a start series may take 15 to be back.
+// lookback is how long lives see a series after its last sample.
+const lookback = 22 * time.Second
+
+// live runs f in bubbles of fake time: with rules at their ticks only, and with rules that follow arrivals. Groups
+// are evaluated every 10 seconds, and after a start series may take 15 to be back.
 func live(t *testing.T, rules string, f func(l *lives)) {
 	t.Helper()
 	t.Parallel()
 	for name, stream := range map[string]bool{"ticks": false, "arrivals": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &lives{w: newWorld(t), stream: stream, rules: map[string]string{"f.yml": rules}, series: map[string]float64{}}
-			l.w.promql = promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Hour, LookbackDelta: 20 * time.Second})
-			t.Cleanup(func() { _ = l.w.promql.Close() })
-			l.dir = filepath.Join(t.TempDir(), "ledger")
-			synctest.Test(t, func(t *testing.T) {
-				l.t, l.born = t, time.Now()
-				defer func() {
-					if l.engine != nil {
-						l.kill()
-					}
-				}()
-				f(l)
-			})
+			l := newLives(t, rules)
+			l.stream = stream
+			l.play(t, f)
 		})
 	}
+}
+
+func newLives(t *testing.T, rules string) *lives {
+	l := &lives{w: newWorld(t), rules: map[string]string{"f.yml": rules}, series: map[string]float64{}}
+	l.w.promql = promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Hour, LookbackDelta: lookback})
+	t.Cleanup(func() { _ = l.w.promql.Close() })
+	l.dir = filepath.Join(t.TempDir(), "ledger")
+	return l
+}
+
+func (l *lives) play(t *testing.T, f func(*lives)) {
+	synctest.Test(t, func(t *testing.T) {
+		l.t, l.born = t, time.Now()
+		defer func() {
+			if l.engine != nil {
+				l.kill()
+			}
+		}()
+		f(l)
+	})
 }
 
 // start begins a life.
@@ -115,7 +128,7 @@ func (l *lives) start() {
 		}
 	}
 	if l.stream {
-		l.core = exec.New(exec.Options{Lookback: 20 * time.Second})
+		l.core = exec.New(exec.Options{Lookback: lookback})
 		chain := compiled{AppendableV2: l.w.db, core: l.core}
 		o.Stream, o.Appendable, o.Eval = l.core, chain, chain.eval(l.w)
 	}

@@ -62,7 +62,7 @@ func TestHysteresisNeedsTheSeries(t *testing.T) {
 		last := time.Now().Add(-5 * second)
 		l.run(33 * second)
 		l.expect([]string{"A firing>inactive series_missing"}, []string{"A resolved series_missing"})
-		l.soon(last.Add(20 * second))
+		l.soon(last.Add(lookback))
 	})
 }
 
