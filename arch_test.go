@@ -46,7 +46,7 @@ var sameFloor = map[string][]string{
 	"internal/bench/cold":         {"internal/bench", "internal/bench/chart"},
 	"internal/engine":             {"internal/rule", "internal/alert", "internal/ledger"}, // evaluates rules into recorded alert states
 	"internal/ledger":             {"internal/alert"},                                     // records transitions
-	"internal/notify":             {"internal/alert"},                                     // is told about alerts
+	"internal/notify":             {"internal/alert", "internal/ledger"},                  // is told about alerts, keeps and records messages
 	"internal/ingest/push":        {"internal/ingest/body"},
 	"internal/ingest/otlp":        {"internal/ingest/body"},
 	"internal/ingest/remotewrite": {"internal/ingest/body"},

@@ -162,3 +162,18 @@ func TestCheckReport(t *testing.T) {
 		require.JSONEq(t, want, string(got))
 	}
 }
+
+func TestFallbackReceiver(t *testing.T) {
+	dir := t.TempDir()
+	am := filepath.Join(dir, "alertmanager.yml")
+	require.NoError(t, os.WriteFile(am, []byte("route: {receiver: a, group_wait: 0s}\nreceivers: [{name: a}, {name: spare}]\n"), 0o600))
+	parse := func(name string) (*Config, error) {
+		text := "tocsin:\n  notifications:\n    alertmanager_config: alertmanager.yml\n    fallback_receiver: " + name + "\n    fallback_after: 10m\n"
+		return Parse(filepath.Join(dir, "tocsin.yml"), text, LoadOptions{})
+	}
+	c, err := parse("spare") // No route uses it, and none need.
+	require.NoError(t, err)
+	require.Equal(t, "spare", c.Tocsin.Notifications.FallbackReceiver)
+	_, err = parse("sparre")
+	require.ErrorContains(t, err, filepath.Join(dir, "tocsin.yml")+`:4:24: tocsin.notifications.fallback_receiver: there is no receiver "sparre"; it must be one of the receivers in `+am)
+}

@@ -220,12 +220,14 @@ func (l *load) webConfig(doc *document) {
 func (l *load) alertmanager(doc *document) {
 	file := l.c.Tocsin.Notifications.AlertmanagerConfig
 	if file == "" {
+		l.fallback(doc, nil, "the built-in Alertmanager configuration has no receivers: name a file with alertmanager_config")
 		return
 	}
 	cfg, warnings, err := LoadAlertmanager(file)
 	if err == nil {
 		l.c.Alertmanager, l.c.AlertmanagerPath = cfg, file
 		l.warn(warnings...)
+		l.fallback(doc, cfg.Receivers, "it must be one of the receivers in "+file)
 		return
 	}
 	l.errs = append(l.errs, asErrors(err)...)
@@ -234,6 +236,16 @@ func (l *load) alertmanager(doc *document) {
 		p := path{{key: sectionKey}, {key: "notifications"}, {key: "alertmanager_config"}}
 		l.errs[len(l.errs)-1] = doc.errorAt(l.set[p.String()], p, "%s %s", file, e.Message)
 	}
+}
+
+// fallback checks that the fallback receiver is one of those there are.
+func (l *load) fallback(doc *document, receivers []amconfig.Receiver, otherwise string) {
+	name := l.c.Tocsin.Notifications.FallbackReceiver
+	if name == "" || slices.ContainsFunc(receivers, func(r amconfig.Receiver) bool { return r.Name == name }) {
+		return
+	}
+	p := path{{key: sectionKey}, {key: "notifications"}, {key: "fallback_receiver"}}
+	l.errs = append(l.errs, doc.errorAt(l.set[p.String()], p, "there is no receiver %q; %s", name, otherwise))
 }
 
 // Files returns every file that the configuration depends on, for watching: itself, the files that match

@@ -84,7 +84,8 @@ tocsin:
   query: {timeout: 1m, max_samples: 1_000, max_concurrency: 2, lookback_delta: 1m, experimental_functions: on}
   limits: {body_size: 1KiB, decompressed_size: 4096, labels_per_series: 3, label_name_length: -1, label_value_length: 9}
   ledger: {retention: 2w, max_size: 2MiB}
-  notifications: {alertmanager_config: am.yml, retention: 1h}
+  notifications: {alertmanager_config: am.yml, retention: 1h, dead_letter_after: 2h, fallback_receiver: r, fallback_after: 1h,
+    min_backoff: 1s, max_backoff: 10s, max_waiting: 7}
   push: {interval: 1s, ttl: 1h}
   host: {enabled: true, interval: 2s, collectors: [cpu, "meminfo"]}
   self_scrape: {enabled: false, interval: 3s}
@@ -103,14 +104,17 @@ tocsin:
 			ConfigFile: filepath.Join(dir, "web.yml"), ExternalURL: "https://x.example/t/", CORSOrigin: "https?://a", PageTitle: "T",
 			Pprof: true, AdminAPI: true,
 		},
-		History:       History{RetentionTime: d(7 * 24 * time.Hour), RetentionSize: 10 * GiB, OutOfOrderTimeWindow: d(5 * time.Minute)},
-		Query:         Query{Timeout: d(time.Minute), MaxSamples: 1000, MaxConcurrency: 2, LookbackDelta: d(time.Minute), ExperimentalFunctions: true},
-		Limits:        Limits{BodySize: KiB, DecompressedSize: 4096, LabelsPerSeries: 3, LabelNameLength: -1, LabelValueLength: 9},
-		Notifications: Notifications{AlertmanagerConfig: filepath.Join(dir, "am.yml"), Retention: d(time.Hour)},
-		Push:          Push{Interval: d(time.Second), TTL: d(time.Hour)},
-		Host:          Host{Enabled: &yes, Interval: d(2 * time.Second), Collectors: []string{"cpu", "meminfo"}},
-		SelfScrape:    SelfScrape{Interval: d(3 * time.Second)},
-		Ledger:        Ledger{Retention: model.Duration(14 * 24 * time.Hour), MaxSize: 2 * MiB},
+		History: History{RetentionTime: d(7 * 24 * time.Hour), RetentionSize: 10 * GiB, OutOfOrderTimeWindow: d(5 * time.Minute)},
+		Query:   Query{Timeout: d(time.Minute), MaxSamples: 1000, MaxConcurrency: 2, LookbackDelta: d(time.Minute), ExperimentalFunctions: true},
+		Limits:  Limits{BodySize: KiB, DecompressedSize: 4096, LabelsPerSeries: 3, LabelNameLength: -1, LabelValueLength: 9},
+		Notifications: Notifications{
+			AlertmanagerConfig: filepath.Join(dir, "am.yml"), Retention: d(time.Hour), DeadLetterAfter: d(2 * time.Hour),
+			FallbackReceiver: "r", FallbackAfter: d(time.Hour), MinBackoff: d(time.Second), MaxBackoff: d(10 * time.Second), MaxWaiting: 7,
+		},
+		Push:       Push{Interval: d(time.Second), TTL: d(time.Hour)},
+		Host:       Host{Enabled: &yes, Interval: d(2 * time.Second), Collectors: []string{"cpu", "meminfo"}},
+		SelfScrape: SelfScrape{Interval: d(3 * time.Second)},
+		Ledger:     Ledger{Retention: model.Duration(14 * 24 * time.Hour), MaxSize: 2 * MiB},
 		Rules: Rules{
 			Builtin: &yes, ResendDelay: d(2 * time.Minute), ForOutageTolerance: d(2 * time.Hour), RestartGracePeriod: model.Duration(time.Minute),
 			Evaluation: Strict, Windows: Windows{MaxSize: GiB},

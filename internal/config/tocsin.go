@@ -127,6 +127,21 @@ type Notifications struct {
 	AlertmanagerConfig string `yaml:"alertmanager_config"`
 	// How long the record of what was sent, and of silences that ended, is kept.
 	Retention model.Duration `yaml:"retention"`
+	// How long a message is tried that its receiver does not take. Then it is a dead letter: kept and shown, and sent
+	// when a person says so.
+	DeadLetterAfter model.Duration `yaml:"dead_letter_after"`
+	// A receiver of the Alertmanager configuration that is sent, once, what another receiver refuses or does not take in
+	// time. Routes need not use it. Empty: none.
+	FallbackReceiver string `yaml:"fallback_receiver"`
+	// How long a message waits before it is sent to the fallback receiver as well. 0s: until it is a dead letter.
+	FallbackAfter model.Duration `yaml:"fallback_after"`
+	// The shortest time between two attempts to deliver a message. Each failure doubles it, up to max_backoff.
+	MinBackoff model.Duration `yaml:"min_backoff"`
+	// The longest time between two attempts to deliver a message, unless the receiver asks for a longer one.
+	MaxBackoff model.Duration `yaml:"max_backoff"`
+	// How many messages may wait to be delivered. What comes beyond is not lost: it is tried anew with each
+	// group_interval, as in Alertmanager.
+	MaxWaiting int `yaml:"max_waiting"`
 }
 
 // Push holds the settings of pushed groups.
@@ -243,12 +258,15 @@ func DefaultTocsin() Tocsin {
 			MaxConcurrency: 20,
 			LookbackDelta:  d(5 * time.Minute),
 		},
-		Limits:        Limits{BodySize: 32 * MiB, DecompressedSize: 128 * MiB},
-		Ledger:        Ledger{Retention: d(90 * 24 * time.Hour), MaxSize: 1 * GiB},
-		Notifications: Notifications{Retention: d(120 * time.Hour)},
-		Push:          Push{Interval: d(15 * time.Second)},
-		Host:          Host{Interval: d(15 * time.Second)},
-		SelfScrape:    SelfScrape{Enabled: true, Interval: d(15 * time.Second)},
+		Limits: Limits{BodySize: 32 * MiB, DecompressedSize: 128 * MiB},
+		Ledger: Ledger{Retention: d(90 * 24 * time.Hour), MaxSize: 1 * GiB},
+		Notifications: Notifications{
+			Retention: d(120 * time.Hour), DeadLetterAfter: d(24 * time.Hour),
+			MinBackoff: d(500 * time.Millisecond), MaxBackoff: d(time.Minute), MaxWaiting: 10_000,
+		},
+		Push:       Push{Interval: d(15 * time.Second)},
+		Host:       Host{Interval: d(15 * time.Second)},
+		SelfScrape: SelfScrape{Enabled: true, Interval: d(15 * time.Second)},
 		Rules: Rules{
 			ReloadInterval:     d(30 * time.Second),
 			ResendDelay:        d(time.Minute),

@@ -40,9 +40,14 @@ func (t Tocsin) problems() (out []problem) {
 		"query.timeout":           t.Query.Timeout,
 		"query.lookback_delta":    t.Query.LookbackDelta,
 		"notifications.retention": t.Notifications.Retention,
-		"push.interval":           t.Push.Interval,
-		"host.interval":           t.Host.Interval,
-		"self_scrape.interval":    t.SelfScrape.Interval,
+
+		"notifications.dead_letter_after": t.Notifications.DeadLetterAfter,
+		"notifications.min_backoff":       t.Notifications.MinBackoff,
+		"notifications.max_backoff":       t.Notifications.MaxBackoff,
+
+		"push.interval":        t.Push.Interval,
+		"host.interval":        t.Host.Interval,
+		"self_scrape.interval": t.SelfScrape.Interval,
 	} {
 		if d <= 0 {
 			bad(field, "must be longer than 0s")
@@ -54,6 +59,8 @@ func (t Tocsin) problems() (out []problem) {
 		"limits.body_size":         int64(t.Limits.BodySize),
 		"limits.decompressed_size": int64(t.Limits.DecompressedSize),
 		"rules.windows.max_size":   int64(t.Rules.Windows.MaxSize),
+
+		"notifications.max_waiting": int64(t.Notifications.MaxWaiting),
 	} {
 		if n <= 0 {
 			bad(field, "must be more than 0")
@@ -73,9 +80,26 @@ func (t Tocsin) problems() (out []problem) {
 			bad("host.collectors", "collector %q stands in the list twice", c)
 		}
 	}
+	out = append(out, t.Notifications.problems()...)
 	out = append(out, t.Rules.problems()...)
 	out = append(out, t.JIT.problems()...)
 	slices.SortFunc(out, func(a, b problem) int { return slices.Compare([]string{a.field}, []string{b.field}) })
+	return out
+}
+
+func (n Notifications) problems() (out []problem) {
+	bad := func(field, format string, args ...any) {
+		out = append(out, problem{"notifications." + field, fmt.Sprintf(format, args...)})
+	}
+	if n.MinBackoff > n.MaxBackoff && n.MaxBackoff > 0 {
+		bad("min_backoff", "%s is longer than max_backoff, %s", n.MinBackoff, n.MaxBackoff)
+	}
+	if n.FallbackAfter > 0 && n.FallbackReceiver == "" {
+		bad("fallback_after", "has no effect without a fallback_receiver: name one")
+	}
+	if n.FallbackAfter > n.DeadLetterAfter && n.DeadLetterAfter > 0 {
+		bad("fallback_after", "%s is longer than dead_letter_after, %s: a message is a dead letter by then", n.FallbackAfter, n.DeadLetterAfter)
+	}
 	return out
 }
 

@@ -36,30 +36,13 @@ type Notification struct {
 	LastError string
 }
 
-// Enqueue puts n into the outbox and returns its ID when it is on disk. On an error it is not in the outbox, and will
-// not be: the caller still has it. Only after CommitTimeout may it come to be there nevertheless, without its ID being
-// known; then it is delivered twice rather than not at all after a restart.
+// Enqueue puts n into the outbox and returns its ID when it is on disk. See ChangeOutbox.
 func (l *Ledger) Enqueue(n Notification) (uint64, error) {
-	if n.CreatedAt.IsZero() {
-		n.CreatedAt = l.opts.Now()
-	}
-	if n.Payload == nil {
-		n.Payload = []byte{} // Not SQL's NULL.
-	}
-	var id int64
-	err := l.change(func(s *session) error {
-		res, err := s.exec("INSERT INTO outbox (key, payload, created, next, attempts, state, error) VALUES (?,?,?,?,?,?,?)",
-			n.Key, n.Payload, storeTime(n.CreatedAt), storeTime(n.NextAt), n.Attempts, int(n.State), n.LastError)
-		if err != nil {
-			return err
-		}
-		id, err = res.LastInsertId()
-		return err
-	})
+	ids, err := l.ChangeOutbox(OutboxChange{Enqueue: []Notification{n}})
 	if err != nil {
 		return 0, err
 	}
-	return uint64(id), nil
+	return ids[0], nil
 }
 
 const settleQuery = "DELETE FROM outbox WHERE id=?"
@@ -84,9 +67,10 @@ func (l *Ledger) Bury(id uint64, lastError string) error {
 	return l.updateOutbox(id, "UPDATE outbox SET state=?, error=? WHERE id=?", int(DeadLetter), lastError, id)
 }
 
-// Revive lets a dead letter, or a notification that waits, be tried at once.
+// Revive lets a dead letter, or a notification that waits, be tried at once. It counts as created now.
 func (l *Ledger) Revive(id uint64) error {
-	return l.updateOutbox(id, "UPDATE outbox SET state=?, next=?, attempts=0 WHERE id=?", int(Waiting), storeTime(l.opts.Now()), id)
+	now := storeTime(l.opts.Now())
+	return l.updateOutbox(id, "UPDATE outbox SET state=?, next=?, created=?, attempts=0 WHERE id=?", int(Waiting), now, now, id)
 }
 
 func (l *Ledger) updateOutbox(id uint64, query string, args ...any) error {
@@ -118,8 +102,24 @@ func (l *Ledger) Waiting() ([]Notification, error) { return l.notifications(Wait
 // Dead returns the dead letters, in the order in which they were due.
 func (l *Ledger) Dead() ([]Notification, error) { return l.notifications(DeadLetter) }
 
+// Notification returns the notification with an ID, whatever its state.
+func (l *Ledger) Notification(id uint64) (Notification, error) {
+	found, err := l.readNotifications("WHERE id=?", id)
+	if err != nil {
+		return Notification{}, err
+	}
+	if len(found) == 0 {
+		return Notification{}, fmt.Errorf("ledger: notification %d: %w", id, ErrNoSuchEntry)
+	}
+	return found[0], nil
+}
+
 func (l *Ledger) notifications(state NotificationState) ([]Notification, error) {
-	out, err := readNotifications(l.db.reader, state)
+	return l.readNotifications("WHERE state=? ORDER BY next, id", int(state))
+}
+
+func (l *Ledger) readNotifications(where string, args ...any) ([]Notification, error) {
+	out, err := readNotifications(l.db.reader, where, args...)
 	if err != nil {
 		l.metrics.errors.WithLabelValues(doingRead).Inc()
 		return nil, explain("reading", l.db.path, err)
@@ -127,9 +127,8 @@ func (l *Ledger) notifications(state NotificationState) ([]Notification, error) 
 	return out, nil
 }
 
-func readNotifications(db *sql.DB, state NotificationState) (out []Notification, err error) {
-	rows, err := db.Query(`SELECT id, key, payload, created, next, attempts, state, error FROM outbox
-		WHERE state=? ORDER BY next, id`, int(state))
+func readNotifications(db *sql.DB, where string, args ...any) (out []Notification, err error) {
+	rows, err := db.Query("SELECT id, key, payload, created, next, attempts, state, error FROM outbox "+where, args...)
 	if err != nil {
 		return nil, err
 	}

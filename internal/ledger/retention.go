@@ -29,6 +29,9 @@ func (k *keeper) retain() error {
 			return fmt.Errorf("deleting old acknowledgements and dead letters: %w", err)
 		}
 	}
+	if err := k.forgetTold(storeTime(o.Now())); err != nil {
+		return fmt.Errorf("deleting what receivers were told long ago: %w", err)
+	}
 	if o.MaxBytes > 0 {
 		const always = 1<<63 - 1
 		err := k.steps(func(w *writer) (bool, error) {
@@ -93,6 +96,14 @@ func (k *keeper) deleteEnded(cutoff int64) error {
 		dead, err := deleteSome(w.db.write, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE state=? AND next<? LIMIT ?)",
 			int(DeadLetter), cutoff, retainRows)
 		return acks == retainRows || dead == retainRows, err
+	})
+}
+
+// forgetTold deletes what receivers were told and need not be known after now.
+func (k *keeper) forgetTold(now int64) error {
+	return k.steps(func(w *writer) (bool, error) {
+		n, err := deleteSome(w.db.write, "DELETE FROM told WHERE key IN (SELECT key FROM told WHERE expires<? LIMIT ?)", now, retainRows)
+		return n == retainRows, err
 	})
 }
 

@@ -26,6 +26,8 @@ type schema struct {
 //	instances  the state of each instance as of row applied of meta; newer rows of log and changes come on top
 //	outbox     notifications that are to be delivered or were given up
 //	acks       acknowledgements, also those that ended
+//	told       what a receiver was last told, by aggregation group
+//	recurring  silences that come back at certain times
 //	meta       applied: up to which row changes are in instances
 //
 // log and changes share one numbering, which never goes back.
@@ -42,6 +44,8 @@ CREATE TABLE outbox (
 CREATE TABLE acks (
 	id INTEGER PRIMARY KEY AUTOINCREMENT, labels BLOB NOT NULL, owner TEXT NOT NULL, comment TEXT NOT NULL,
 	at INTEGER NOT NULL, until INTEGER NOT NULL, ended INTEGER NOT NULL);
+CREATE TABLE told (key TEXT PRIMARY KEY, data BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE recurring (id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('applied', 0);`,
 	}

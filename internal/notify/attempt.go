@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,32 +31,94 @@ type attempter struct {
 	inner    amnotify.Integration
 	receiver string
 	report   func(Delivery) // may be nil
+	// accept, where it is not nil, takes messages for the outbox, which delivers them through attempt.
+	accept func(ctx context.Context, to target, alerts []*amalert.Alert) (retry bool, err error)
+	// answers, where it is not nil, reads along what the receiver answers.
+	answers *answers
 
 	hanging   atomic.Int32 // attempts left to themselves that have not ended
 	abandoned prometheus.Counter
 }
 
 // watched wraps in to be an attempter of the same name, index and settings.
-func watched(in amnotify.Integration, receiver string, report func(Delivery), abandoned *prometheus.CounterVec) amnotify.Integration {
-	a := &attempter{inner: in, receiver: receiver, report: report, abandoned: abandoned.WithLabelValues(in.Name())}
-	return amnotify.NewIntegration(a, &a.inner, in.Name(), in.Index(), receiver)
+func watched(in amnotify.Integration, receiver string, report func(Delivery), abandoned *prometheus.CounterVec) *attempter {
+	return &attempter{inner: in, receiver: receiver, report: report, abandoned: abandoned.WithLabelValues(in.Name())}
 }
+
+// integration is a as upstream's pipeline wants it.
+func (a *attempter) integration() amnotify.Integration {
+	return amnotify.NewIntegration(a, &a.inner, a.inner.Name(), a.inner.Index(), a.receiver)
+}
+
+func (a *attempter) target() target { return target{a.receiver, a.inner.Name(), a.inner.Index()} }
 
 // Notify implements upstream's Notifier.
 func (a *attempter) Notify(ctx context.Context, alerts ...*amalert.Alert) (bool, error) {
-	d := Delivery{
-		Receiver: a.receiver, Integration: a.inner.Name(), Index: a.inner.Index(),
-		Attempt: nextAttempt(ctx, a), StartedAt: time.Now(),
+	if a.accept != nil {
+		return a.accept(ctx, a.target(), alerts)
 	}
+	d := a.begin(ctx, alerts, nextAttempt(ctx, a))
 	retry, err := a.bounded(ctx, alerts)
+	d.EndedAt, d.Err, d.Retry = time.Now(), err, err != nil && retry && ctx.Err() == nil
+	a.tell(d)
+	return retry, err
+}
+
+func (a *attempter) begin(ctx context.Context, alerts []*amalert.Alert, number int) Delivery {
+	d := Delivery{
+		Receiver: a.receiver, Integration: a.inner.Name(), Index: a.inner.Index(), Attempt: number, StartedAt: time.Now(),
+	}
+	d.GroupKey, _ = amnotify.GroupKey(ctx)
+	group, _ := amnotify.GroupLabels(ctx)
+	d.GroupLabels, d.Alerts = toLabels(group), deliveredAlerts(alerts)
+	return d
+}
+
+func (a *attempter) tell(d Delivery) {
 	if a.report != nil {
-		d.EndedAt, d.Err, d.Retry = time.Now(), err, err != nil && retry && ctx.Err() == nil
-		d.GroupKey, _ = amnotify.GroupKey(ctx)
-		group, _ := amnotify.GroupLabels(ctx)
-		d.GroupLabels, d.Alerts = toLabels(group), deliveredAlerts(alerts)
 		a.report(d)
 	}
-	return retry, err
+}
+
+// verdict is what came of one attempt.
+type verdict struct {
+	delivery Delivery
+	err      error
+	// retry says that time may mend err.
+	retry bool
+	// limited says that the receiver is asked too often; it wants to be left alone for after, where that is known.
+	limited, known bool
+	after          time.Duration
+	answer         string
+}
+
+// attempt makes one attempt for the outbox.
+func (a *attempter) attempt(ctx context.Context, alerts []*amalert.Alert, number int) verdict {
+	seen := func() *http.Response { return nil }
+	if a.answers != nil {
+		ctx, seen = a.answers.watch(ctx)
+	}
+	d := a.begin(ctx, alerts, number)
+	retry, err := a.bounded(ctx, alerts)
+	d.EndedAt, d.Err = time.Now(), err
+	v := verdict{retry: err != nil && retry, err: err, answer: "accepted"}
+	head := seen()
+	if head != nil {
+		v.answer = head.Status
+	}
+	if err != nil {
+		v.answer = err.Error()
+		var why *amnotify.ErrorWithReason
+		v.limited = errors.As(err, &why) && why.Reason == amnotify.RateLimitedReason
+		if v.after, v.known = retryAfter(head, d.EndedAt); v.known {
+			v.limited = true
+		}
+		v.retry = v.retry || v.limited
+	}
+	d.Retry = v.retry
+	v.delivery = d
+	a.tell(d)
+	return v
 }
 
 type outcome struct {

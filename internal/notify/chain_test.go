@@ -265,7 +265,7 @@ func TestOtherPrometheusPosts(t *testing.T) {
 func BenchmarkSendToWebhook(b *testing.B) {
 	arrived := make(chan string, 1024)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var m message
+		var m hookMessage
 		if json.NewDecoder(r.Body).Decode(&m) == nil && m.Status == "firing" {
 			arrived <- m.Alerts[0].Labels["i"]
 		}

@@ -210,9 +210,10 @@ func (e *External) Send(alerts []alert.Outgoing) {
 		return
 	}
 	out := make([]*notifier.Alert, len(alerts))
+	now := time.Now()
 	for i, a := range alerts {
 		out[i] = &notifier.Alert{
-			Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+			Labels: a.Labels, Annotations: annotated(&a, now), StartsAt: a.StartsAt, EndsAt: a.EndsAt,
 			GeneratorURL: a.GeneratorURL,
 		}
 	}

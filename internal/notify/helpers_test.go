@@ -84,12 +84,13 @@ func over(a alert.Outgoing) alert.Outgoing {
 	return a
 }
 
-// message is Alertmanager's webhook message, as far as tests look at it.
-type message struct {
+// hookMessage is Alertmanager's webhook message, as far as tests look at it.
+type hookMessage struct {
 	at       time.Time
 	Receiver string            `json:"receiver"`
 	Status   string            `json:"status"`
 	GroupKey string            `json:"groupKey"`
+	Reason   string            `json:"notification_reason"`
 	Group    map[string]string `json:"groupLabels"`
 	Alerts   []struct {
 		Status      string            `json:"status"`
@@ -103,7 +104,7 @@ type message struct {
 type hook struct {
 	*httptest.Server
 	mu       sync.Mutex
-	messages []message
+	messages []hookMessage
 	calls    int
 	status   int
 	hang     chan struct{}
@@ -122,7 +123,7 @@ func newHook(t testing.TB) *hook {
 
 func (h *hook) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	m := message{at: time.Now()}
+	m := hookMessage{at: time.Now()}
 	if err == nil {
 		err = json.Unmarshal(body, &m)
 	}
@@ -173,10 +174,10 @@ func (h *hook) called() int {
 	return h.calls
 }
 
-func (h *hook) got() []message {
+func (h *hook) got() []hookMessage {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]message(nil), h.messages...)
+	return append([]hookMessage(nil), h.messages...)
 }
 
 // count is how many alerts with label name=value and the given status were delivered.

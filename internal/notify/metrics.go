@@ -15,6 +15,7 @@ type metrics struct {
 	receivers        prometheus.Gauge
 	integrations     prometheus.Gauge
 	inhibitRules     prometheus.Gauge
+	outbox           *outboxMetrics
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -52,6 +53,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "alertmanager_inhibition_rules", Help: "Number of configured inhibition rules.",
 		}),
 	}
+	m.outbox = newOutboxMetrics(reg)
 	for _, s := range []string{"firing", "resolved"} {
 		m.alerts.WithLabelValues(s)
 	}

@@ -40,7 +40,14 @@ type Notifier struct {
 	nflogFile         *snapshotter
 	nflogChanged      chan struct{} // of capacity 1: something is to be written
 	groupMarker       marker.GroupMarker
-	builder           *amnotify.PipelineBuilder
+	stageMetrics      *amnotify.Metrics
+	told              *toldLog
+	toldLast          map[string]int64 // the number of the last message of each lane, as the ledger knew it at the start
+	outbox            *outbox          // nil without a ledger
+	originals         originals
+	mutes             *mutedStates
+	acks              *acks
+	flaps             *flaps
 	dispatcherMetrics *dispatch.DispatcherMetrics
 	events            eventrecorder.Recorder
 	flights           *flights
@@ -50,10 +57,11 @@ type Notifier struct {
 	inhibitorView func([]amcommoncfg.InhibitRule) provider.Alerts
 
 	// What a configuration brings. The pipeline is current while it runs; ready is built and waits for Start.
-	current atomic.Pointer[pipeline]
-	shown   atomic.Pointer[amconfig.Config]
-	outward atomic.Pointer[outward] // nil: alerts go as they are
-	stopped atomic.Bool
+	current  atomic.Pointer[pipeline]
+	settings atomic.Pointer[Settings]
+	shown    atomic.Pointer[amconfig.Config]
+	outward  atomic.Pointer[outward] // nil: alerts go as they are
+	stopped  atomic.Bool
 
 	mu      sync.Mutex // serialises Start, Apply and Stop
 	ready   *pipeline
@@ -82,10 +90,16 @@ func New(o Options) (*Notifier, error) {
 		events:       eventrecorder.NopRecorder(),
 		flights:      &flights{busy: map[flightKey]chan struct{}{}},
 		stop:         make(chan struct{}),
+		flaps:        newFlaps(time.Now()),
 	}
+	settings := o.Settings.withDefaults()
+	n.settings.Store(&settings)
 	n.dispatcherMetrics = dispatch.NewDispatcherMetrics(false, o.Registerer, featurecontrol.NoopFlags{})
-	n.builder = amnotify.NewPipelineBuilder(o.Registerer, featurecontrol.NoopFlags{}, n.events)
+	n.stageMetrics = amnotify.NewMetrics(o.Registerer, featurecontrol.NoopFlags{})
 	if err := n.openState(); err != nil {
+		return nil, err
+	}
+	if err := n.openOutbox(); err != nil {
 		return nil, err
 	}
 	if err := n.openStore(); err != nil {
@@ -93,12 +107,15 @@ func New(o Options) (*Notifier, error) {
 	}
 	err := n.newAPI()
 	if err == nil {
-		err = n.Apply(nil)
+		bare := settings
+		bare.FallbackReceiver = "" // The built-in configuration has no receivers.
+		err = n.ApplyWith(nil, bare)
 	}
 	if err != nil {
 		n.store.Close()
 		return nil, err
 	}
+	n.settings.Store(&settings)
 	return n, nil
 }
 
@@ -163,7 +180,14 @@ func (n *Notifier) openStore() error {
 // Apply makes cfg the configuration; nil means Builtin. All of it is built before anything changes: on an error the
 // configuration before stays in force. cfg must come from Alertmanager's own config.Load, which sets defaults; it belongs
 // to the Notifier from then on, so each call needs one of its own. After Stop, Apply is an error.
-func (n *Notifier) Apply(cfg *amconfig.Config) error {
+func (n *Notifier) Apply(cfg *amconfig.Config) error { return n.ApplyWith(cfg, *n.settings.Load()) }
+
+// ApplyWith is Apply that changes the settings of delivery as well, or neither.
+func (n *Notifier) ApplyWith(cfg *amconfig.Config, s Settings) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	s = s.withDefaults()
 	if cfg == nil {
 		cfg = Builtin()
 	}
@@ -172,13 +196,14 @@ func (n *Notifier) Apply(cfg *amconfig.Config) error {
 	if n.stopped.Load() {
 		return errors.New("notify: the configuration cannot be applied: notifications are stopped")
 	}
-	p, err := n.build(cfg)
+	p, err := n.build(cfg, s)
 	if err != nil {
 		return err
 	}
 	for _, w := range Warnings(cfg, n.opts.Retention) {
 		n.logger.Warn("Alertmanager configuration: " + w)
 	}
+	n.settings.Store(&s)
 	if n.started {
 		n.swap(p)
 	} else {
@@ -198,6 +223,9 @@ func (n *Notifier) swap(p *pipeline) {
 	old := n.current.Load()
 	if old != nil {
 		old.halt()
+	}
+	if n.outbox != nil {
+		n.outbox.configure(p.all(), p.fallback)
 	}
 	p.runDispatcher(n.startAt)
 	n.current.Store(p)
@@ -229,6 +257,7 @@ func (n *Notifier) Start() {
 		})
 	})
 	n.work.Go(n.keepNflog)
+	n.startOutbox()
 	n.swap(n.ready)
 	n.ready = nil
 }
@@ -269,6 +298,9 @@ func (n *Notifier) Stop() {
 	if p := n.current.Load(); p != nil {
 		p.halt()
 		p.finish(n.opts.DrainTimeout, n.logger)
+	}
+	if n.outbox != nil {
+		n.outbox.stop(n.opts.DrainTimeout)
 	}
 	close(n.stop)
 	n.work.Wait()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/tenant"
 )
 
@@ -60,6 +61,11 @@ type Options struct {
 	MaxSilences, MaxSilenceBytes int
 	// DrillURL, where not empty, is a webhook (http or https) that alerts named DrillAlert go to, and to nobody else.
 	DrillURL string
+	// Ledger keeps messages until they are delivered, and records what became of them. It must stay open until Stop has
+	// returned. Nil means that there is no outbox: upstream's pipeline delivers, as in Alertmanager.
+	Ledger *ledger.Ledger
+	// Settings are those of the outbox until the first ApplyWith.
+	Settings Settings
 	// OnDelivery is told of every attempt to deliver, in the goroutine that made it: it must be quick. May be nil.
 	OnDelivery func(Delivery)
 }
@@ -79,6 +85,9 @@ func (o Options) Validate() error {
 	}
 	if o.MaxBodyBytes < 0 || o.GetConcurrency < 0 || o.MaxSilences < 0 || o.MaxSilenceBytes < 0 {
 		return errors.New("notify: a limit in the options is negative: leave it 0 for the default")
+	}
+	if err := o.Settings.Validate(); err != nil {
+		return err
 	}
 	if o.DrillURL != "" {
 		u, err := url.Parse(o.DrillURL)

@@ -18,20 +18,23 @@ import (
 
 // pipeline is all that one configuration brings about. It is built without side effects, run once, and stopped.
 type pipeline struct {
-	n            *Notifier
-	shown        *amconfig.Config // as its author wrote it
-	routes       *dispatch.Route
-	tmpl         *template.Template
-	stage        *drainStage
-	inhibitor    *inhibit.Inhibitor
-	dispatcher   *dispatch.Dispatcher // nil until run
+	n          *Notifier
+	shown      *amconfig.Config // as its author wrote it
+	routes     *dispatch.Route
+	tmpl       *template.Template
+	stage      *drainStage
+	inhibitor  *inhibit.Inhibitor
+	dispatcher *dispatch.Dispatcher // nil until run
+	// used are the integrations of receivers that a route uses, extra those of others that messages wait for or may go to.
+	used, extra  map[string][]*attempter
+	fallback     []target
 	receivers    int
 	integrations int
 	running      sync.WaitGroup
 }
 
 // build makes a pipeline of cfg; on an error nothing has happened.
-func (n *Notifier) build(cfg *amconfig.Config) (*pipeline, error) {
+func (n *Notifier) build(cfg *amconfig.Config, settings Settings) (*pipeline, error) {
 	if err := complete(cfg); err != nil {
 		return nil, err
 	}
@@ -42,15 +45,15 @@ func (n *Notifier) build(cfg *amconfig.Config) (*pipeline, error) {
 	}
 	tmpl.ExternalURL = n.opts.ExternalURL
 
-	p := &pipeline{n: n, shown: cfg, tmpl: tmpl, routes: dispatch.NewRoute(effective.Route, nil)}
-	integrations, err := p.buildReceivers(effective)
-	if err != nil {
+	p := &pipeline{
+		n: n, shown: cfg, tmpl: tmpl, routes: dispatch.NewRoute(effective.Route, nil),
+		used: map[string][]*attempter{}, extra: map[string][]*attempter{},
+	}
+	if err := p.buildReceivers(effective, settings.FallbackReceiver); err != nil {
 		return nil, err
 	}
 	p.inhibitor = inhibit.NewInhibitor(n.inhibitorView(effective.InhibitRules), effective.InhibitRules, n.logger, n.events)
-	stages := n.builder.New(integrations, func() time.Duration { return 0 }, p.inhibitor, n.silencer,
-		timeinterval.NewIntervener(timeIntervals(effective)), n.groupMarker, n.nflog, nil)
-	p.stage = newDrainStage(stages, n.flights)
+	p.stage = newDrainStage(p.stages(timeIntervals(effective)), n.flights)
 	return p, nil
 }
 
@@ -82,29 +85,78 @@ func checkReceivers(r *amconfig.Route, known map[string]bool) error {
 	return nil
 }
 
-// buildReceivers builds the integrations of all receivers that a route uses, as upstream does.
-func (p *pipeline) buildReceivers(cfg *amconfig.Config) (map[string][]amnotify.Integration, error) {
+// buildReceivers builds the integrations of all receivers that a route uses, as upstream does, of the fallback receiver,
+// and of those that messages wait for.
+func (p *pipeline) buildReceivers(cfg *amconfig.Config, fallback string) error {
 	used := map[string]bool{}
 	p.routes.Walk(func(r *dispatch.Route) { used[r.RouteOpts.Receiver] = true })
-
-	out := make(map[string][]amnotify.Integration, len(used))
+	waiting := map[string]bool{}
+	if p.n.outbox != nil {
+		waiting = p.n.outbox.receivers()
+	}
+	found := fallback == ""
 	for _, rc := range cfg.Receivers {
-		if !used[rc.Name] {
+		isFallback := rc.Name == fallback && p.n.outbox != nil
+		found = found || rc.Name == fallback
+		if !used[rc.Name] && !isFallback && !waiting[rc.Name] {
 			p.n.logger.Info("No route uses this receiver", "receiver", rc.Name)
 			continue
 		}
-		built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger)
-		if err != nil {
-			return nil, fmt.Errorf("alertmanager configuration: receiver %q: %w", rc.Name, err)
+		built, err := p.buildReceiver(rc)
+		switch {
+		case err != nil && !used[rc.Name] && !isFallback:
+			p.n.logger.Error("Messages wait for a receiver that cannot be set up", "receiver", rc.Name, "err", err)
+			continue
+		case err != nil:
+			return fmt.Errorf("alertmanager configuration: receiver %q: %w", rc.Name, err)
+		case used[rc.Name]:
+			p.used[rc.Name] = built
+			p.integrations += len(built)
+		default:
+			p.extra[rc.Name] = built
 		}
-		for i := range built {
-			built[i] = watched(built[i], rc.Name, p.n.opts.OnDelivery, p.n.metrics.abandoned)
+		for _, a := range built {
+			if isFallback {
+				p.fallback = append(p.fallback, a.target())
+			}
 		}
-		out[rc.Name] = built
-		p.integrations += len(built)
 	}
-	p.receivers = len(out)
-	return out, nil
+	if !found {
+		return fmt.Errorf("notifications.fallback_receiver: the alertmanager configuration has no receiver %q", fallback)
+	}
+	p.receivers = len(p.used)
+	return nil
+}
+
+func (p *pipeline) buildReceiver(rc amconfig.Receiver) ([]*attempter, error) {
+	if p.n.outbox == nil {
+		built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger)
+		return p.attempters(rc.Name, built, nil), err
+	}
+	seen := newAnswers()
+	built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger, seen.option())
+	return p.attempters(rc.Name, built, seen), err
+}
+
+func (p *pipeline) attempters(name string, built []amnotify.Integration, seen *answers) []*attempter {
+	out := make([]*attempter, len(built))
+	for i := range built {
+		out[i] = watched(built[i], name, p.n.opts.OnDelivery, p.n.metrics.abandoned)
+		if seen != nil {
+			out[i].answers, out[i].accept = seen, p.n.accept
+		}
+	}
+	return out
+}
+
+// all are the integrations that messages can be delivered by.
+func (p *pipeline) all() (out []*attempter) {
+	for _, m := range []map[string][]*attempter{p.used, p.extra} {
+		for _, built := range m {
+			out = append(out, built...)
+		}
+	}
+	return out
 }
 
 func timeIntervals(cfg *amconfig.Config) map[string][]timeinterval.TimeInterval {

@@ -22,15 +22,18 @@ func (n *Notifier) ApplyAlerting(cfg *promconfig.Config) {
 	n.outward.Store(&outward{external: cfg.GlobalConfig.ExternalLabels, rules: cfg.AlertingConfig.AlertRelabelConfigs})
 }
 
-// relabelled returns alerts as they leave. The argument is not changed.
-func (n *Notifier) relabelled(alerts []alert.Outgoing) []alert.Outgoing {
+// relabelled returns alerts as they leave, and the labels that they had; where was is nil, those are the same. The argument
+// is not changed.
+func (n *Notifier) relabelled(alerts []alert.Outgoing) (out []alert.Outgoing, was []labels.Labels) {
 	o := n.outward.Load()
 	if o == nil || o.external.IsEmpty() && len(o.rules) == 0 {
-		return alerts
+		return alerts, nil
 	}
-	out := make([]alert.Outgoing, 0, len(alerts))
+	out = make([]alert.Outgoing, 0, len(alerts))
+	was = make([]labels.Labels, 0, len(alerts))
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for _, a := range alerts {
+		was = append(was, a.Labels)
 		if a.Labels.Get(labels.AlertName) == DrillAlert {
 			out = append(out, a)
 			continue
@@ -43,10 +46,11 @@ func (n *Notifier) relabelled(alerts []alert.Outgoing) []alert.Outgoing {
 		})
 		if !relabel.ProcessBuilder(b, o.rules...) {
 			n.metrics.dropped.WithLabelValues(dropRelabelled).Inc()
+			was = was[:len(was)-1]
 			continue
 		}
 		a.Labels = b.Labels()
 		out = append(out, a)
 	}
-	return out
+	return out, was
 }

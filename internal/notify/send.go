@@ -25,25 +25,30 @@ const putBatch = 256
 
 // Send hands alerts to the pipeline, with the same defaults as Alertmanager's API: StartsAt is now (or EndsAt, where only
 // that is given), EndsAt is now plus the configuration's resolve_timeout. It returns when the dispatcher has been handed
-// all of them; where that is slow, Send is. Before all that they are labelled as ApplyAlerting says. Alerts that cannot be taken are counted, and invalid ones logged.
+// all of them; where that is slow, Send is. Before all that they are labelled as ApplyAlerting says, and those that ended,
+// have no data or are flapping are annotated. Alerts that cannot be taken are counted, and invalid ones logged.
 func (n *Notifier) Send(ctx context.Context, alerts []alert.Outgoing) {
 	if n.stopped.Load() {
 		n.metrics.dropped.WithLabelValues(dropStopped).Add(float64(len(alerts)))
 		return
 	}
-	alerts = n.relabelled(alerts)
+	alerts, was := n.relabelled(alerts)
 	now := time.Now()
 	resolveTimeout := time.Duration(n.config().Global.ResolveTimeout)
 	valid := make([]*amalert.Alert, 0, len(alerts))
 	var firing, resolved int
 	var invalid []error
-	for _, out := range alerts {
-		a := fromOutgoing(out, now, resolveTimeout)
+	for i := range alerts {
+		a := fromOutgoing(&alerts[i], now, resolveTimeout)
 		if err := a.Validate(); err != nil {
 			invalid = append(invalid, err)
 			continue
 		}
-		if a.ResolvedAt(now) {
+		recorded := alerts[i].Labels
+		if was != nil {
+			recorded = was[i]
+		}
+		if n.remember(a, &alerts[i], recorded, now) {
 			resolved++
 		} else {
 			firing++
@@ -79,10 +84,27 @@ func (n *Notifier) put(ctx context.Context, alerts []*amalert.Alert) error {
 	return nil
 }
 
-func fromOutgoing(o alert.Outgoing, now time.Time, resolveTimeout time.Duration) *amalert.Alert {
+// remember takes note of an alert before the pipeline sees it, and reports whether it ended. recorded are its labels as
+// the rule engine recorded them.
+func (n *Notifier) remember(a *amalert.Alert, o *alert.Outgoing, recorded labels.Labels, now time.Time) (ended bool) {
+	fp := a.Fingerprint()
+	if labels.Equal(o.Labels, recorded) {
+		n.originals.drop(fp)
+	} else {
+		n.originals.put(fp, recorded)
+	}
+	n.flaps.set(fp, o.Flapping, o.StartsAt)
+	ended = a.ResolvedAt(now)
+	if ended {
+		n.acks.ended(recorded)
+	}
+	return ended
+}
+
+func fromOutgoing(o *alert.Outgoing, now time.Time, resolveTimeout time.Duration) *amalert.Alert {
 	a := &amalert.Alert{
 		Alert: model.Alert{
-			Labels: toLabelSet(o.Labels, false), Annotations: toLabelSet(o.Annotations, true),
+			Labels: toLabelSet(o.Labels, false), Annotations: toLabelSet(annotated(o, now), true),
 			StartsAt: o.StartsAt, EndsAt: o.EndsAt, GeneratorURL: o.GeneratorURL,
 		},
 		UpdatedAt: now,

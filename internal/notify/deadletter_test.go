@@ -1,0 +1,176 @@
+package notify
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin/tocsin/internal/alert"
+	"github.com/tocsin/tocsin/internal/ledger"
+)
+
+// withSpare is a configuration with a receiver and one that no route uses.
+func withSpare(first, spare string) string {
+	return fmt.Sprintf(`
+route: {receiver: hook, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+receivers:
+- name: hook
+  webhook_configs: [{url: %q, timeout: 300ms}]
+- name: spare
+  webhook_configs: [{url: %q}, {url: %q}]
+`, first, spare, spare+"/second")
+}
+
+// recordFiring records what the engine does before it sends a: that it fires.
+func recordFiring(t *testing.T, l *ledger.Ledger, ls labels.Labels) {
+	t.Helper()
+	require.NoError(t, l.Record([]ledger.Entry{{Transition: alert.Transition{
+		Rule: ls.Get("alertname"), From: alert.Pending, To: alert.Firing, Labels: ls, At: time.Now(), ActiveAt: time.Now(),
+	}}}, nil, nil))
+}
+
+// recorded returns what the ledger tells of the deliveries of the newest transition.
+func recorded(t *testing.T, l *ledger.Ledger) []ledger.Delivery {
+	t.Helper()
+	page, err := l.History(t.Context(), ledger.Query{Limit: 1})
+	require.NoError(t, err)
+	require.Len(t, page.Entries, 1)
+	return page.Entries[0].Deliveries
+}
+
+func deadLetters(t *testing.T, n *Notifier) []Pending {
+	t.Helper()
+	dead, err := n.DeadLetters()
+	require.NoError(t, err)
+	return dead
+}
+
+func TestRefusedForGood(t *testing.T) {
+	h, spare := newHook(t), newHook(t)
+	h.answer(http.StatusBadRequest)
+	reg := prometheus.NewRegistry()
+	s := quick()
+	s.FallbackReceiver = "spare"
+	n := startWithLedger(t, Options{Registerer: reg, Settings: s}, withSpare(h.URL, spare.URL))
+	send(n, firing("A", "i", "1"))
+	eventually(t, "it is a dead letter", func() bool { return len(deadLetters(t, n)) == 1 })
+	dead := deadLetters(t, n)[0]
+	require.Contains(t, dead.LastError, "refused: unexpected status code 400")
+	require.Equal(t, []any{"hook", "webhook", 0}, []any{dead.Receiver, dead.Integration, dead.Index})
+	require.Equal(t, labels.FromStrings("alertname", "A", "i", "1"), dead.Alerts[0].Labels)
+	eventually(t, "both of the fallback receiver's are told", func() bool { return len(spare.got()) == 2 })
+	require.Equal(t, "spare", spare.got()[0].Receiver)
+	calm()
+	require.Equal(t, 1, h.called(), "once is enough")
+	require.Len(t, spare.got(), 2)
+	require.True(t, deadLetters(t, n)[0].FallbackSent)
+
+	require.NoError(t, n.Resend(dead.ID))
+	eventually(t, "refused again", func() bool { return h.called() == 2 && len(deadLetters(t, n)) == 1 })
+	h.answer(http.StatusOK)
+	require.NoError(t, n.Resend(dead.ID))
+	eventually(t, "told", func() bool { return len(h.got()) == 1 && len(deadLetters(t, n)) == 0 })
+	require.Len(t, spare.got(), 2, "the fallback receiver was told before")
+	require.ErrorIs(t, n.Resend(dead.ID+100), ledger.ErrNoSuchEntry)
+	require.Equal(t, 2.0, metric(t, reg, "tocsin_notify_outbox_dead_total", "reason=refused"))
+	eventually(t, "nothing is left", func() bool { return metric(t, reg, "tocsin_notify_outbox_waiting") == 0 })
+}
+
+func TestTooOld(t *testing.T) {
+	h, spare := newHook(t), newHook(t)
+	h.answer(http.StatusInternalServerError)
+	reg := prometheus.NewRegistry()
+	s := quick()
+	s.FallbackReceiver, s.FallbackAfter, s.DeadLetterAfter = "spare", 300*time.Millisecond, 2*time.Second
+	n := startWithLedger(t, Options{Registerer: reg, Settings: s}, withSpare(h.URL, spare.URL))
+	a := firing("A")
+	send(n, a)
+	eventually(t, "the fallback receiver is told", func() bool { return len(spare.got()) == 2 })
+	require.Empty(t, deadLetters(t, n), "it is tried on")
+	send(n, over(a))
+	eventually(t, "both are dead letters", func() bool { return len(deadLetters(t, n)) == 2 })
+	require.Contains(t, deadLetters(t, n)[0].LastError, "not delivered for 2s")
+	require.Empty(t, n.Waiting())
+	eventually(t, "also of the end", func() bool { return len(spare.got()) == 4 })
+
+	h.answer(http.StatusOK)
+	dead := deadLetters(t, n)
+	require.NoError(t, n.Discard(dead[1].ID))
+	require.NoError(t, n.Resend(dead[0].ID))
+	eventually(t, "told", func() bool { return len(h.got()) == 1 && len(deadLetters(t, n)) == 0 })
+	require.ErrorIs(t, n.Discard(dead[1].ID), ledger.ErrNoSuchEntry)
+	require.Equal(t, 2.0, metric(t, reg, "tocsin_notify_outbox_dead_total", "reason=too_old"))
+	require.Equal(t, 4.0, metric(t, reg, "tocsin_notify_outbox_fallbacks_total", "status=sent"))
+}
+
+func TestReceiverIsGone(t *testing.T) {
+	h, other := newHook(t), newHook(t)
+	h.answer(http.StatusInternalServerError)
+	n := startWithLedger(t, Options{}, simple(h.URL, ""))
+	send(n, firing("A"))
+	eventually(t, "waits", func() bool { return len(n.Waiting()) == 1 })
+
+	// One that no route uses any more is told all the same.
+	unused := fmt.Sprintf("route: {receiver: other}\nreceivers: [{name: other}, {name: hook, webhook_configs: [{url: %q}]}]\n", h.URL)
+	require.NoError(t, n.Apply(load(t, unused)))
+	time.Sleep(200 * time.Millisecond)
+	require.Len(t, n.Waiting(), 1)
+
+	require.NoError(t, n.Apply(load(t, fmt.Sprintf("route: {receiver: other}\nreceivers: [{name: other, webhook_configs: [{url: %q}]}]\n", other.URL))))
+	eventually(t, "it is a dead letter", func() bool { return len(deadLetters(t, n)) == 1 })
+	require.Equal(t, "the configuration has no integration hook/webhook[0] any more", deadLetters(t, n)[0].LastError)
+}
+
+func TestFallbackReceiverMustBeThere(t *testing.T) {
+	h := newHook(t)
+	n := startWithLedger(t, Options{}, simple(h.URL, ""))
+	err := n.ApplyWith(load(t, simple(h.URL, "")), Settings{FallbackReceiver: "nobody"})
+	require.EqualError(t, err, `notifications.fallback_receiver: the alertmanager configuration has no receiver "nobody"`)
+	send(n, firing("A"))
+	eventually(t, "the configuration before is in force", func() bool { return len(h.got()) == 1 })
+}
+
+// What is too much for the outbox stays with the pipeline, which tries it again.
+func TestOutboxIsBounded(t *testing.T) {
+	h := newHook(t)
+	h.answer(http.StatusInternalServerError)
+	reg := prometheus.NewRegistry()
+	s := quick()
+	s.MaxWaiting = 2
+	n := startWithLedger(t, Options{Registerer: reg, Settings: s}, simple(h.URL, ""))
+	send(n, firing("A"), firing("B"), firing("C"), firing("D"))
+	eventually(t, "full", func() bool { return metric(t, reg, "tocsin_notify_outbox_enqueue_failures_total", "reason=full") > 0 })
+	require.Len(t, n.Waiting(), 2)
+	h.answer(http.StatusOK)
+	eventually(t, "all are told", func() bool { return len(h.got()) == 4 })
+}
+
+// A repeat takes the place of what waits and says the same.
+func TestRepeatReplaces(t *testing.T) {
+	h := newHook(t)
+	h.answer(http.StatusInternalServerError)
+	n := startWithLedger(t, Options{}, fmt.Sprintf(`
+route: {receiver: hook, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1s}
+receivers:
+- name: hook
+  webhook_configs: [{url: %q}]
+`, h.URL))
+	send(n, firing("A"))
+	eventually(t, "waits", func() bool { w := n.Waiting(); return len(w) == 1 && w[0].ID != 0 })
+	first := n.Waiting()[0]
+	eventually(t, "repeated", func() bool {
+		kept, err := n.opts.Ledger.Waiting()
+		require.NoError(t, err)
+		require.Len(t, kept, 1)
+		m, err := decodeMessage(kept[0].Payload)
+		require.NoError(t, err)
+		return m.Reason == "repeat interval elapsed"
+	})
+	require.Len(t, n.Waiting(), 1)
+	require.Equal(t, []any{first.ID, first.CreatedAt}, []any{n.Waiting()[0].ID, n.Waiting()[0].CreatedAt})
+}

@@ -1,0 +1,224 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tocsin/tocsin/internal/ledger"
+)
+
+// attempt makes one attempt and writes down what came of it. It runs in a goroutine of its own.
+func (o *outbox) attempt(l *lane, it *item, via *attempter) {
+	o.mu.Lock()
+	msg, number := it.msg, it.attempts+1
+	o.mu.Unlock()
+	ctx, cancel := context.WithTimeout(o.cut, msg.Timeout)
+	defer cancel()
+	store := o.receiverData.open(msg)
+	v := via.attempt(msg.context(ctx, store), msg.alerts(), number)
+	if v.err != nil && o.cut.Err() != nil {
+		o.aborted(l)
+		return
+	}
+	if v.err == nil {
+		it.delivered.Store(true) // First of all: what is being written need not be, then.
+		if err := o.receiverData.keep(msg, store); err != nil {
+			o.logger.Error("What an integration keeps with its messages is lost; it may send a new one where it would update one",
+				"receiver", msg.Receiver, "integration", msg.Integration, "err", err)
+		}
+	}
+	outcome := ledger.Delivered
+	switch {
+	case v.err != nil && v.retry:
+		outcome = ledger.Failed
+	case v.err != nil:
+		outcome = ledger.GaveUp
+	}
+	o.metrics.attempts.WithLabelValues(string(outcome)).Inc()
+	o.mu.Lock()
+	id := it.id
+	o.mu.Unlock()
+	o.record(msg, id, v.delivery, outcome, v.answer)
+	o.finished(l, it, v, time.Now())
+}
+
+// aborted puts back what Stop cut off.
+func (o *outbox) aborted(l *lane) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.landed(l)
+	l.port.circuit = l.port.circuit.aborted()
+	o.settleLane(l)
+	o.checkIdle()
+}
+
+// landed notes that nothing of l is under way any more.
+func (o *outbox) landed(l *lane) {
+	l.flying = false
+	l.port.flying--
+	o.flying--
+}
+
+// checkIdle tells stop when nothing is under way.
+func (o *outbox) checkIdle() {
+	if o.stopped && o.flying == 0 {
+		select {
+		case <-o.idle:
+		default:
+			close(o.idle)
+		}
+	}
+}
+
+// finished goes on after an attempt.
+func (o *outbox) finished(l *lane, it *item, v verdict, now time.Time) {
+	o.mu.Lock()
+	p := l.port
+	o.landed(l)
+	o.learn(p, v, now)
+	var then func()
+	switch {
+	case v.err == nil:
+		then = o.tookIt(l, it)
+	case !v.retry:
+		then = o.refusedIt(l, it, v.err)
+	default:
+		it.attempts++
+		it.lastErr = v.err.Error()
+		it.next = now.Add(o.wait(it.attempts, v.limited))
+		l.due = it.next
+		then = o.failedIt(l, it, v.err)
+	}
+	if v.err == nil || !v.retry {
+		l.due = now
+	}
+	o.settleLane(l)
+	o.pump(p)
+	o.checkIdle()
+	o.mu.Unlock()
+	if then != nil {
+		then()
+	}
+}
+
+// learn draws conclusions from an attempt for the whole integration.
+func (o *outbox) learn(p *port, v verdict, now time.Time) {
+	switch {
+	case v.limited:
+		p.limited++
+		pause := v.after
+		if !v.known {
+			pause = o.wait(p.limited, true)
+		}
+		p.pausedUntil = now.Add(pause)
+		o.setCircuit(p, p.circuit.succeeded()) // It answers.
+	case v.err != nil && v.retry:
+		o.setCircuit(p, p.circuit.failed(now, func(n int) time.Duration { return o.wait(n, false) }))
+	default:
+		p.limited = 0
+		was := p.circuit.state
+		o.setCircuit(p, p.circuit.succeeded())
+		if was != circuitClosed {
+			p.allDue(now)
+		}
+	}
+}
+
+// limitedFactor is how much longer the wait is for a receiver that says that it is asked too often, and not for how long
+// to leave it alone.
+const limitedFactor = 8
+
+// wait is how long to wait after the n-th failure in a row.
+func (o *outbox) wait(n int, limited bool) time.Duration {
+	s := o.settings.Load()
+	least := s.MinBackoff
+	if limited {
+		least = min(least*limitedFactor, s.MaxBackoff)
+	}
+	return backoff(n, least, s.MaxBackoff, o.rand)
+}
+
+// tookIt takes a delivered item out. What it returns is done without the lock.
+func (o *outbox) tookIt(l *lane, it *item) func() {
+	l.items, it.out = l.items[1:], true
+	it.decide(false, nil)
+	if it.stored == inLedger {
+		delete(o.items, it.id)
+		return func() { o.settle(it) }
+	}
+	if it.stored == notStored {
+		o.gone(1)
+	}
+	return nil // Where it is being written, that goes on in isStored.
+}
+
+// refusedIt takes out an item that the receiver refused for good.
+func (o *outbox) refusedIt(l *lane, it *item, err error) func() {
+	l.items, it.out = l.items[1:], true
+	it.attempts++
+	switch it.stored {
+	case inLedger:
+		delete(o.items, it.id)
+		return func() { o.bury(it, err.Error()) }
+	case notStored:
+		o.gone(1)
+		it.decide(false, err)
+	default:
+		it.refused = err
+	}
+	return nil
+}
+
+// failedIt leaves an item to be tried again, unless it is the pipeline that does so.
+func (o *outbox) failedIt(l *lane, it *item, err error) func() {
+	switch it.stored {
+	case inLedger:
+		if len(l.items) > 1 && l.items[1].stored == inLedger && l.items[1].msg.repeats(it.msg) {
+			return o.superseded(l, it)
+		}
+		return func() { o.postpone(it) }
+	case notStored:
+		l.items, it.out = l.items[1:], true
+		o.gone(1)
+		it.decide(true, err)
+	}
+	return nil
+}
+
+// superseded drops the first item for the second, which says the same.
+func (o *outbox) superseded(l *lane, it *item) func() {
+	next := l.items[1]
+	next.created, next.attempts, next.lastErr, next.next = it.created, it.attempts, it.lastErr, it.next
+	l.items, it.out = l.items[1:], true
+	delete(o.items, it.id)
+	return func() {
+		o.settle(it)
+		o.postpone(next)
+	}
+}
+
+// settle takes out of the ledger what is delivered, or replaced.
+func (o *outbox) settle(it *item) {
+	if it.id != 0 { // Otherwise it never came to be there.
+		err := o.ledger.Settle(it.id)
+		if err != nil && !errors.Is(err, ledger.ErrNotDurable) {
+			o.logger.Error("A message that was delivered cannot be taken out of the outbox; a restart delivers it again",
+				"receiver", it.msg.Receiver, "notification", it.id, "err", err)
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gone(1)
+}
+
+// postpone notes a failed attempt. Where that cannot be written, a restart tries again a bit earlier, nothing else.
+func (o *outbox) postpone(it *item) {
+	o.mu.Lock()
+	id, next, lastErr := it.id, it.next, it.lastErr
+	o.mu.Unlock()
+	err := o.ledger.Postpone(id, next, lastErr)
+	if err != nil && !errors.Is(err, ledger.ErrNotDurable) && !errors.Is(err, ledger.ErrNoSuchEntry) {
+		o.logger.Error("A failed attempt was not noted", "receiver", it.msg.Receiver, "notification", id, "err", err)
+	}
+}
