@@ -260,3 +260,63 @@ func setLines(s *alert.Set) []string {
 	slices.Sort(out)
 	return out
 }
+
+// What is over because the rule is gone is what people may have heard of, and nothing else.
+func TestRetire(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_700_000_000, 0).UTC()
+	end := at.Add(time.Minute)
+	of := func(name string, a alert.Alert) alert.Alert {
+		a.Labels, a.ActiveAt = labels.FromStrings("i", name), at
+		return a
+	}
+	flap := &alert.Flap{Changes: []time.Time{at}, Since: at.Add(time.Second)}
+	var s alert.Set
+	require.NoError(t, s.Resume([]alert.Alert{
+		of("pending", alert.Alert{State: alert.Pending}),
+		of("firing", alert.Alert{State: alert.Firing, FiredAt: at, Basis: alert.OnNoData, MissingSince: at, LastSentAt: at}),
+		of("resolved", alert.Alert{FiredAt: at, ResolvedAt: at, Reason: alert.Cleared, LastSentAt: at}),
+		of("flapping and pending", alert.Alert{State: alert.Pending, Flap: flap, LastSentAt: at}),
+		of("flapping and over", alert.Alert{FiredAt: at, ResolvedAt: at, Flap: flap, LastSentAt: at}),
+		of("kept", alert.Alert{ResolvedAt: at, Flap: &alert.Flap{Changes: []time.Time{at}, Kept: true}}),
+	}))
+	var before alert.Set
+	before.CopyFrom(&s)
+	s.Retire(end)
+	var got []string
+	for _, a := range s.Snapshot(nil) {
+		require.Equal(t, alert.Inactive, a.State)
+		got = append(got, fmt.Sprint(a.Labels.Get("i"), " ", a.Reason, " ", a.FiredAt.Sub(at), " ", a.ResolvedAt.Sub(at), a.Flap == nil, a.MissingSince.IsZero(), a.Basis))
+	}
+	require.Equal(t, []string{
+		"firing rule_gone 0s 1m0s true true condition",
+		"resolved cleared 0s 0s true true condition",
+		"flapping and pending rule_gone 1s 1m0s true true condition",
+		"flapping and over rule_gone 1s 1m0s true true condition",
+	}, got)
+	require.NoError(t, new(alert.Set).Resume(s.Snapshot(nil)), "a ledger may keep it")
+
+	told := before.AppendEnded(nil, end)
+	again := s.AppendDue(nil, alert.SendParams{ResendDelay: -1000 * time.Hour}, end)
+	again = slices.DeleteFunc(again, func(o alert.Outgoing) bool { return o.Reason == alert.Cleared })
+	require.Equal(t, told, again, "what is told after a crash is what was told before it")
+}
+
+// A process that was down for long remembers for as long as any other what it has told of.
+func TestRemember(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_700_000_000, 0).UTC()
+	over := alert.Alert{Labels: labels.FromStrings("i", "1"), ActiveAt: at, FiredAt: at, ResolvedAt: at, LastSentAt: at}
+	var was, next alert.Set
+	require.NoError(t, was.Resume([]alert.Alert{over}))
+	back := at.Add(time.Hour)
+	p := alert.Params{Remember: back.Add(alert.ResolvedRetention)}
+	for _, after := range []time.Duration{0, alert.ResolvedRetention - 1} {
+		_, err := alert.Step(&next, &was, nil, p, back.Add(after), nil)
+		require.NoError(t, err)
+		require.Equal(t, 1, next.Len())
+	}
+	_, err := alert.Step(&next, &was, nil, p, p.Remember, nil)
+	require.NoError(t, err)
+	require.Zero(t, next.Len())
+}

@@ -11,6 +11,9 @@ func (s *Set) Firing(ls labels.Labels) (annotations labels.Labels, ok bool) {
 	return s.instances[at].Annotations, true
 }
 
+// Has reports whether there is an instance with these labels, whatever its state.
+func (s *Set) Has(ls labels.Labels) bool { return s.find(ls.Hash(), ls) != none }
+
 // Lapsed reports whether some instance that is pending or more, as least says, is none of those that in says to hold:
 // whether it matters what `clear` returns and which series are there. Label sets in in must be distinct; where they are not, Step says so.
 func (s *Set) Lapsed(in []Input, least State) bool {

@@ -27,6 +27,9 @@ type Params struct {
 	// Settling says that the process has not been running for long, so that series may be gone that are only not back yet:
 	// an active instance whose series is gone or, without Presence, that the expression did not return, stays what it is.
 	Settling bool
+	// Remember is the time before which no resolved instance is forgotten, however long ago it ended: what a process that
+	// died has told of it may be lost, and what this one has told, too. Zero is none.
+	Remember time.Time
 }
 
 // OnMissing is what becomes of an active alert whose series disappears, as opposed to one whose condition is false.

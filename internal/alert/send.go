@@ -66,6 +66,33 @@ func (s *Set) AppendEnded(dst []Outgoing, now time.Time) []Outgoing {
 	return dst
 }
 
+// Retire ends all instances at now because the rule is gone, and forgets those of which nobody has heard. What is left are
+// resolved ones, those that were so before included. See AppendDropped for the transitions.
+func (s *Set) Retire(now time.Time) {
+	for i := range s.instances {
+		a := &s.instances[i]
+		switch {
+		case a.Flap.kept(), a.State == Pending && !a.Flapping():
+			a.drop = true
+			continue
+		case a.Flapping():
+			a.FiredAt = a.Flap.Since
+		case a.State == Inactive:
+			continue
+		}
+		a.State, a.Basis, a.Reason, a.ResolvedAt, a.MissingSince = Inactive, 0, RuleGone, now, time.Time{}
+		a.Flap, a.Clearing = nil, Reading{}
+	}
+	s.compact()
+}
+
+// Inherit adds an alert that Retire left, unless s has one with its labels.
+func (s *Set) Inherit(a Alert) {
+	if hash := a.Labels.Hash(); s.find(hash, a.Labels) == none {
+		s.append(instance{Alert: a, hash: hash})
+	}
+}
+
 func (a *Alert) outgoing() Outgoing {
 	out := Outgoing{
 		Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.FiredAt, EndsAt: a.ValidUntil,

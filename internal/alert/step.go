@@ -255,7 +255,7 @@ func (a *instance) end(e *evidence, why Reason, p *Params, now time.Time) {
 
 // age forgets a, which is inactive, when nobody has to be told of it any more and flap detection does not need it.
 func (a *instance) age(p *Params, now time.Time) {
-	over := a.Flap.kept() || now.Sub(a.ResolvedAt) > ResolvedRetention
+	over := a.Flap.kept() || now.Sub(a.ResolvedAt) > ResolvedRetention && !now.Before(p.Remember)
 	switch {
 	case !over || a.Flapping():
 	case !a.Flap.live(p.Flap, now):

@@ -62,7 +62,7 @@ func (g *Group) evalAlerting(ctx context.Context, env *environment, rs *ruleStat
 func (g *Group) params(rs *ruleState) alert.Params {
 	r := rs.rule()
 	return alert.Params{
-		For: r.For, KeepFiringFor: r.KeepFiringFor, Limit: g.limit,
+		For: r.For, KeepFiringFor: r.KeepFiringFor, Limit: g.limit, Remember: rs.remember,
 		Hysteresis: r.Clear != nil, OnMissing: rs.onMissing,
 		Flap: alert.FlapParams{Transitions: r.Flap.Transitions, Within: r.Flap.Within},
 	}

@@ -44,6 +44,8 @@ func (e *Engine) Apply(cfg Config) error {
 	r.stopReplaced()
 	r.handOver()
 	r.resume()
+	r.takeBack()
+	r.putMoves()
 	e.adopt(r)
 	r.endOrphans() // Before new groups run: what they send must not be overtaken by a resolved alert of the same labels.
 	e.settle(r)
@@ -116,6 +118,8 @@ type reload struct {
 	removed  []*runner
 	// orphans are the alerting rules that are gone.
 	orphans []orphan
+	// moves are alerts that have another key in the ledger than before.
+	moves []move
 	// abandoned are alerts that the ledger knows and no rule has any more.
 	abandoned []ledger.Instance
 }
@@ -255,11 +259,15 @@ func (r *reload) endOrphans() {
 	firing := r.firing()
 	isFiring := func(out alert.Outgoing) bool { return firing.has(out.Labels.Hash(), out.Labels) }
 	ctx := context.WithoutCancel(r.engine.evalCtx) // A stop in between must not tear this.
+	live := r.keys()
 	for _, o := range r.orphans {
 		ctx := o.group.context(ctx)
 		o.group.guarded(o.state, func() verdict {
 			dropped := o.state.alerts.AppendDropped(nil, now)
-			o.group.putEnd(o.state, dropped)
+			var heirs alert.Set // Readers may be looking at the old one.
+			heirs.CopyFrom(o.state.alerts)
+			heirs.Retire(now)
+			r.engine.bequeath(o.group.putEnd(o.state, dropped, &heirs, live), now)
 			o.group.tellTransitions(ctx, o.state, dropped)
 			ended := slices.DeleteFunc(o.state.alerts.AppendEnded(nil, now), isFiring)
 			o.group.notify(ctx, o.state, ended)

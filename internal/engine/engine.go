@@ -31,11 +31,14 @@ type Engine struct {
 	// goroutines are all that the engine started.
 	goroutines sync.WaitGroup
 
-	// applying is held by Apply, Start and Stop for their whole duration and guards the three below.
+	// applying is held by Apply, Start and Stop for their whole duration and guards the five below.
 	applying sync.Mutex
 	applied  bool // at least once
 	started  bool
 	stopped  bool
+	// estate is what rules that are gone left behind, the oldest first; executing says that a goroutine sees to it.
+	estate    []bequest
+	executing bool
 
 	// mu guards runners, and makes a reload one step for readers.
 	mu      sync.RWMutex

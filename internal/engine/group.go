@@ -107,6 +107,8 @@ type ruleState struct {
 	// settleUntil is how long after a restart series may be missing that are only not back yet; zero where no alerts
 	// were taken up.
 	settleUntil time.Time
+	// remember is before when no resolved alert is forgotten: see alert.Params.
+	remember time.Time
 
 	// Of the rule, and so never changed.
 	labelTemplates, annotationTemplates bool

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/rule"
 )
 
@@ -17,7 +18,7 @@ func (r *reload) handOver() {
 			}
 			continue
 		}
-		left, orphans := g.inherit(old.group)
+		left, orphans := r.inherit(g, old.group)
 		unmatched = append(unmatched, left...)
 		r.orphans = append(r.orphans, orphans...)
 	}
@@ -36,7 +37,7 @@ type newcomer struct {
 }
 
 // inherit moves to g what its predecessor knew, and returns the rules of either that found no partner.
-func (g *Group) inherit(old *Group) (unmatched []newcomer, orphans []orphan) {
+func (r *reload) inherit(g, old *Group) (unmatched []newcomer, orphans []orphan) {
 	old.mu.Lock()
 	g.lastEvaluation, g.lastTimestamp, g.evaluationTime = old.lastEvaluation, old.lastTimestamp, old.evaluationTime
 	old.mu.Unlock()
@@ -54,6 +55,7 @@ func (g *Group) inherit(old *Group) (unmatched []newcomer, orphans []orphan) {
 		taken[from] = true
 		rs.recorded = from.recorded
 		g.takeAlerts(rs, from)
+		r.moved(g, rs, old, from)
 	}
 	for _, rs := range old.rules {
 		if !taken[rs] {
@@ -64,13 +66,30 @@ func (g *Group) inherit(old *Group) (unmatched []newcomer, orphans []orphan) {
 	return unmatched, orphans
 }
 
+// moved notes that the alerts of rs, which is g's, were another rule's or those of another version of it.
+func (r *reload) moved(g *Group, rs *ruleState, old *Group, from *ruleState) {
+	if rs.alerts.Len() == 0 {
+		return
+	}
+	var keys []ledger.InstanceKey
+	for i := range rs.alerts.Len() {
+		ls := rs.alerts.At(i).Labels
+		if key := old.instanceKey(from, ls); key != g.instanceKey(rs, ls) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) > 0 {
+		r.moves = append(r.moves, move{g, rs, keys})
+	}
+}
+
 // takeAlerts moves what is known of a rule and its alerts, but not its series, to its successor.
 func (g *Group) takeAlerts(to, from *ruleState) {
 	if to.rule().ID == from.rule().ID {
 		to.health, to.lastError, to.reported, to.panicked = from.health, from.lastError, from.reported, from.panicked
 		to.lastEvaluation, to.evaluationTime = from.lastEvaluation, from.evaluationTime
 	}
-	to.clock, to.settleUntil = from.clock, from.settleUntil
+	to.clock, to.settleUntil, to.remember = from.clock, from.settleUntil, from.remember
 	if to.rule().Kind != rule.Alerting || from.rule().Kind != rule.Alerting {
 		return
 	}
@@ -128,7 +147,7 @@ func (r *reload) adoptOrphans(unmatched []newcomer) {
 		id := o.state.rule().ID
 		if takers := waiting[id]; len(takers) > 0 {
 			takers[0].group.takeAlerts(takers[0].state, o.state)
-			takers[0].group.putMove(takers[0].state, o.group, o.state)
+			r.moved(takers[0].group, takers[0].state, o.group, o.state)
 			waiting[id] = takers[1:]
 			continue
 		}

@@ -183,7 +183,13 @@ func describeSent(ls, annotations labels.Labels, starts, ends time.Time, link st
 // write appends one value of each series, given as name{label="value"} text, at the present time.
 func (w *world) write(t testing.TB, values map[string]float64) {
 	t.Helper()
-	app := w.db.AppenderV2(context.Background())
+	writeTo(t, w.db, values)
+}
+
+// writeTo is write into some database.
+func writeTo(t testing.TB, db storage.AppendableV2, values map[string]float64) {
+	t.Helper()
+	app := db.AppenderV2(context.Background())
 	for _, series := range slices.Sorted(maps.Keys(values)) {
 		ls, err := parser.NewParser(parser.Options{}).ParseMetric(series)
 		require.NoError(t, err)

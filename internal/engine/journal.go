@@ -34,7 +34,7 @@ func (g *Group) put(rs *ruleState, next *alert.Set, changes []alert.Transition, 
 	}
 	g.putEntries(rs, changes, m.latency(time.Now()))
 	for i := range j.changed {
-		j.instances = append(j.instances, ledger.Instance{File: g.file, Group: g.name, Rule: rs.rule().Name, Alert: j.changed[i]})
+		j.instances = append(j.instances, g.instance(rs, j.changed[i]))
 	}
 	for _, ls := range j.gone {
 		j.keys = append(j.keys, g.instanceKey(rs, ls))
@@ -56,7 +56,11 @@ func (g *Group) putEntries(rs *ruleState, changes []alert.Transition, latency ti
 }
 
 func (g *Group) instanceKey(rs *ruleState, ls labels.Labels) ledger.InstanceKey {
-	return ledger.InstanceKey{File: g.file, Group: g.name, Rule: rs.rule().Name, Labels: ls}
+	return ledger.InstanceKey{File: g.file, Group: g.name, Rule: rs.rule().Name, RuleID: rs.rule().ID, Labels: ls}
+}
+
+func (g *Group) instance(rs *ruleState, a alert.Alert) ledger.Instance {
+	return ledger.Instance{File: g.file, Group: g.name, Rule: rs.rule().Name, RuleID: rs.rule().ID, Alert: a}
 }
 
 // sign says which rule a transition is of.
@@ -78,29 +82,74 @@ func (g *Group) commit(rs *ruleState, j *journal) {
 	j.entries, j.instances, j.keys = j.entries[:0], j.instances[:0], j.keys[:0]
 }
 
-// putEnd makes durable that the rule's alerts are over because the rule is gone.
-func (g *Group) putEnd(rs *ruleState, changes []alert.Transition) {
+// putEnd makes durable that the rule's alerts are over because the rule is gone: those that people may have heard of are
+// heirs, which stay for a while. What shares its key with one of a rule that is not gone is left alone.
+func (g *Group) putEnd(rs *ruleState, changes []alert.Transition, heirs *alert.Set, live map[ledger.InstanceKey]bool) (left []ledger.Instance) {
 	if g.opts.Ledger == nil || rs.alerts.Len() == 0 {
-		return
+		return nil
 	}
 	j := &g.buffers.journal
 	g.putEntries(rs, changes, 0)
+	for i := range heirs.Len() {
+		if in := g.instance(rs, heirs.At(i)); !live[in.Key()] {
+			left = append(left, in)
+		}
+	}
+	j.instances = append(j.instances, left...)
 	for i := range rs.alerts.Len() {
-		j.keys = append(j.keys, g.instanceKey(rs, rs.alerts.At(i).Labels))
+		ls := rs.alerts.At(i).Labels
+		if key := g.instanceKey(rs, ls); !live[key] && !heirs.Has(ls) {
+			j.keys = append(j.keys, key)
+		}
 	}
 	g.commit(rs, j)
+	return left
 }
 
-// putMove makes durable that the rule's alerts, which were from's, are g's from now on.
-func (g *Group) putMove(rs *ruleState, from *Group, old *ruleState) {
-	if g.opts.Ledger == nil || rs.alerts.Len() == 0 {
+// putMoves makes durable that alerts are those of other rules, or of other versions of theirs, than before.
+func (r *reload) putMoves() {
+	if r.engine.opts.Ledger == nil || len(r.moves) == 0 {
 		return
 	}
-	j := &g.buffers.journal
-	for i := range rs.alerts.Len() {
-		a := rs.alerts.At(i)
-		j.instances = append(j.instances, ledger.Instance{File: g.file, Group: g.name, Rule: rs.rule().Name, Alert: a})
-		j.keys = append(j.keys, from.instanceKey(old, a.Labels))
+	var changed []ledger.Instance
+	var keys []ledger.InstanceKey
+	for _, m := range r.moves {
+		for i := range m.state.alerts.Len() {
+			changed = append(changed, m.group.instance(m.state, m.state.alerts.At(i)))
+		}
 	}
-	g.commit(rs, j)
+	live := r.keys()
+	for _, m := range r.moves {
+		for _, key := range m.from {
+			if !live[key] {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if err := r.engine.opts.Ledger.Record(nil, changed, keys); err != nil && !errors.Is(err, ledger.ErrNotDurable) {
+		r.engine.opts.Logger.Error("The ledger did not take which rules alerts are of now", "err", err)
+	}
+}
+
+// move says of a rule that its alerts were recorded under other keys.
+type move struct {
+	group *Group
+	state *ruleState
+	from  []ledger.InstanceKey
+}
+
+// keys returns the keys of all alerts of the new configuration.
+func (r *reload) keys() map[ledger.InstanceKey]bool {
+	all := map[ledger.InstanceKey]bool{}
+	for _, run := range r.next {
+		g := run.group
+		g.mu.Lock()
+		for _, rs := range g.rules {
+			for i := range rs.alerts.Len() {
+				all[g.instanceKey(rs, rs.alerts.At(i).Labels)] = true
+			}
+		}
+		g.mu.Unlock()
+	}
+	return all
 }

@@ -95,6 +95,7 @@ func (g *Group) restoreRule(ctx context.Context, q storage.Querier, rs *ruleStat
 	if err := set.Err(); err != nil {
 		errs = append(errs, fmt.Errorf("selecting %s series: %w", alert.ForStateMetricName, err))
 	}
+	g.put(rs, next, nil, moment{})
 	g.publish(rs, next)
 	return errors.Join(errs...)
 }

@@ -38,38 +38,44 @@ func (r *reload) resume() {
 		return cmp.Or(a.ActiveAt.Compare(b.ActiveAt), labels.Compare(a.Labels, b.Labels))
 	})
 	taken := newTakeUp(r.fresh)
-	left := taken.offer(instances, func(in *ledger.Instance) ruleName { return ruleName{in.File, in.Group, in.Rule} })
-	// A file that was moved while nothing ran, then a rule that was.
-	left = taken.offer(left, func(in *ledger.Instance) ruleName { return ruleName{"", in.Group, in.Rule} })
-	left = taken.offer(left, func(in *ledger.Instance) ruleName { return ruleName{"", "", in.Rule} })
+	for _, pass := range passes { // Every one finds its rule exactly as it was before others are looked for.
+		instances = taken.offer(instances, pass)
+	}
 	now := time.Now()
 	for _, t := range taken.rules {
-		t.takeUp(now.Add(e.opts.SettleAfterStart))
+		r.takeUp(t, now)
 	}
-	r.abandoned = left
+	r.abandoned = instances
 }
 
-// ruleName is how an instance names its rule; parts that do not matter are empty.
-type ruleName struct{ file, group, rule string }
+// passes are what of a rule's version must be the same for it to take up an alert, one attempt after the other: all; what it
+// says, where its file or itself was moved while nothing ran; its place and name, where it says something else now; its name.
+var passes = []func(version) version{
+	func(v version) version { return v },
+	func(v version) version { return version{"", v.group, v.rule, v.id} },
+	func(v version) version { return version{"", "", v.rule, v.id} },
+	func(v version) version { return version{v.file, v.group, v.rule, ""} },
+	func(v version) version { return version{"", v.group, v.rule, ""} },
+	func(v version) version { return version{"", "", v.rule, ""} },
+}
 
 // takeUp matches what the ledger knows with rules.
 type takeUp struct {
-	rules  []*takenRule
-	byName map[ruleName][]*takenRule
+	rules []*takenRule
+	// byVersion are the rules by what passes leave of their versions.
+	byVersion map[version][]*takenRule
 }
 
 // takenRule is a rule and what it takes up.
 type takenRule struct {
 	group  *Group
 	state  *ruleState
-	alerts []alert.Alert
-	// moved are the keys that alerts had which had another one before.
-	moved []ledger.InstanceKey
-	has   seriesSet
+	alerts []ledger.Instance
+	has    seriesSet
 }
 
 func newTakeUp(runners []*runner) *takeUp {
-	t := &takeUp{byName: map[ruleName][]*takenRule{}}
+	t := &takeUp{byVersion: map[version][]*takenRule{}}
 	for _, run := range runners {
 		g := run.group
 		for _, rs := range g.rules {
@@ -78,35 +84,35 @@ func newTakeUp(runners []*runner) *takeUp {
 			}
 			one := &takenRule{group: g, state: rs}
 			t.rules = append(t.rules, one)
-			for _, n := range []ruleName{{g.file, g.name, rs.rule().Name}, {"", g.name, rs.rule().Name}, {"", "", rs.rule().Name}} {
-				t.byName[n] = append(t.byName[n], one)
+			for _, pass := range passes {
+				v := pass(version{g.file, g.name, rs.rule().Name, rs.rule().ID})
+				t.byVersion[v] = append(t.byVersion[v], one)
 			}
 		}
 	}
 	return t
 }
 
-// offer gives each instance to the first rule of its name whose labels it has, and returns those that nobody took.
-func (t *takeUp) offer(instances []ledger.Instance, name func(*ledger.Instance) ruleName) (left []ledger.Instance) {
+// offer gives each instance to the first rule of its version, as far as pass leaves it, whose labels it has, and returns
+// those that nobody took.
+func (t *takeUp) offer(instances []ledger.Instance, pass func(version) version) (left []ledger.Instance) {
 	for i := range instances {
-		if !t.take(t.byName[name(&instances[i])], &instances[i]) {
+		key := instances[i].Key()
+		if !take(t.byVersion[pass(versionOf(&key))], &instances[i]) {
 			left = append(left, instances[i])
 		}
 	}
 	return left
 }
 
-func (t *takeUp) take(candidates []*takenRule, in *ledger.Instance) bool {
+func take(candidates []*takenRule, in *ledger.Instance) bool {
 	for _, c := range candidates {
 		hash := in.Labels.Hash()
 		if !mayBeOf(in.Labels, c.state.rule()) || c.has.has(hash, in.Labels) {
 			continue
 		}
 		c.has.add(in.Labels)
-		c.alerts = append(c.alerts, in.Alert)
-		if key := in.Key(); key.File != c.group.file || key.Group != c.group.name {
-			c.moved = append(c.moved, key)
-		}
+		c.alerts = append(c.alerts, *in)
 		return true
 	}
 	return false
@@ -121,72 +127,113 @@ func mayBeOf(ls labels.Labels, r *rule.Rule) bool {
 	return fits
 }
 
-// takeUp makes the alerts the rule's.
-func (t *takenRule) takeUp(settleUntil time.Time) {
+// takeUp makes the alerts the rule's. Those that cannot be are left out, and the ledger is to forget them.
+func (r *reload) takeUp(t *takenRule, now time.Time) {
 	if len(t.alerts) == 0 {
 		return
 	}
 	g, rs := t.group, t.state
+	var alerts []alert.Alert
+	var stale []ledger.InstanceKey
+	for i := range t.alerts {
+		in := &t.alerts[i]
+		key := in.Key()
+		var alone alert.Set
+		if err := alone.Resume([]alert.Alert{in.Alert}); err != nil {
+			rs.logger.Error("An alert starts afresh: what the ledger says of it cannot be", "err", err)
+			stale = append(stale, key)
+			continue
+		}
+		alerts = append(alerts, in.Alert)
+		if key != g.instanceKey(rs, in.Labels) {
+			stale = append(stale, key)
+		}
+	}
 	g.turn.Lock()
 	defer g.turn.Unlock()
 	g.mu.Lock()
-	err := rs.alerts.Resume(t.alerts)
+	err := rs.alerts.Resume(alerts)
 	g.mu.Unlock()
 	if err != nil {
 		rs.logger.Error("A rule's alerts start afresh: what the ledger says of them cannot be", "err", err)
 		return
 	}
-	rs.settleUntil = settleUntil
 	rs.mayLapse.Store(rs.active())
-	if len(t.moved) == 0 {
-		return
+	rs.settleUntil, rs.remember = now.Add(r.engine.opts.SettleAfterStart), now.Add(alert.ResolvedRetention)
+	if len(stale) > 0 {
+		r.moves = append(r.moves, move{g, rs, stale})
 	}
-	j := &g.buffers.journal
-	for i := range t.alerts {
-		j.instances = append(j.instances, ledger.Instance{File: g.file, Group: g.name, Rule: rs.rule().Name, Alert: t.alerts[i]})
-	}
-	j.keys = append(j.keys, t.moved...)
-	g.commit(rs, j)
 }
 
-// endAbandoned tells that the alerts of rules that are gone since the last run have ended.
+// endAbandoned tells that the alerts of rules that are gone since the last run have ended, and again of those that had before:
+// the last run may have been killed before that came through.
 func (r *reload) endAbandoned(now time.Time, isFiring func(alert.Outgoing) bool) {
 	e := r.engine
 	ctx := context.WithoutCancel(e.evalCtx)
 	for len(r.abandoned) > 0 {
-		name := ruleName{r.abandoned[0].File, r.abandoned[0].Group, r.abandoned[0].Rule}
-		var alerts []alert.Alert
-		var keys []ledger.InstanceKey
+		first := r.abandoned[0].Key()
+		of := versionOf(&first)
+		var all []ledger.Instance
 		r.abandoned = slices.DeleteFunc(r.abandoned, func(in ledger.Instance) bool {
-			if (ruleName{in.File, in.Group, in.Rule}) != name {
-				return false
+			key := in.Key()
+			same := versionOf(&key) == of
+			if same {
+				all = append(all, in)
 			}
-			alerts, keys = append(alerts, in.Alert), append(keys, in.Key())
-			return true
+			return same
 		})
-		var set alert.Set
-		if err := set.Resume(alerts); err != nil {
-			e.opts.Logger.Error("Alerts of a rule that is gone are forgotten: what the ledger says of them cannot be",
-				"file", name.file, "group", name.group, "rule", name.rule, "err", err)
-		}
-		var entries []ledger.Entry
-		for _, t := range set.AppendDropped(nil, now) {
-			t.File, t.Group, t.Rule = name.file, name.group, name.rule
-			entries = append(entries, ledger.Entry{Transition: t})
-		}
-		if err := e.opts.Ledger.Record(entries, nil, keys); err != nil && !errors.Is(err, ledger.ErrNotDurable) {
-			e.opts.Logger.Error("The ledger did not take the end of a rule's alerts", "rule", name.rule, "err", err)
-		}
+		entries, heirs := r.endVersion(of, all, now)
 		for i := range entries {
 			e.metrics.countTransition(&entries[i].Transition)
 			if e.opts.OnTransition != nil {
 				e.opts.OnTransition(ctx, entries[i].Transition)
 			}
 		}
-		if ended := slices.DeleteFunc(set.AppendEnded(nil, now), isFiring); len(ended) > 0 && e.opts.Notify != nil {
-			e.opts.Notify(ctx, ended)
+		told := slices.DeleteFunc(heirs.AppendDue(nil, knownParams(e.opts.ResendDelay, DefaultInterval), now), isFiring)
+		if len(told) > 0 && e.opts.Notify != nil {
+			e.opts.Notify(ctx, told)
 		}
 	}
+}
+
+// endVersion makes durable that all, alerts of a rule that is gone, are over, and returns those that are to be told of.
+func (r *reload) endVersion(of version, all []ledger.Instance, now time.Time) (entries []ledger.Entry, heirs *alert.Set) {
+	e := r.engine
+	var known alert.Set
+	var alerts []alert.Alert
+	var keys []ledger.InstanceKey
+	for i := range all {
+		if err := known.Resume([]alert.Alert{all[i].Alert}); err != nil {
+			e.opts.Logger.Error("An alert of a rule that is gone is forgotten: what the ledger says of it cannot be",
+				"file", of.file, "group", of.group, "rule", of.rule, "err", err)
+			keys = append(keys, all[i].Key())
+			continue
+		}
+		alerts = append(alerts, all[i].Alert)
+	}
+	heirs = &alert.Set{}
+	if err := errors.Join(known.Resume(alerts), heirs.Resume(alerts)); err != nil {
+		panic("BUG: alerts with the same key: " + err.Error())
+	}
+	for _, t := range known.AppendDropped(nil, now) {
+		t.File, t.Group, t.Rule, t.RuleID = of.file, of.group, of.rule, of.id
+		entries = append(entries, ledger.Entry{Transition: t})
+	}
+	heirs.Retire(now)
+	var left []ledger.Instance
+	for i := range heirs.Len() {
+		left = append(left, ledger.Instance{File: of.file, Group: of.group, Rule: of.rule, RuleID: of.id, Alert: heirs.At(i)})
+	}
+	for i := range known.Len() {
+		if ls := known.At(i).Labels; !heirs.Has(ls) {
+			keys = append(keys, ledger.InstanceKey{File: of.file, Group: of.group, Rule: of.rule, RuleID: of.id, Labels: ls})
+		}
+	}
+	if err := e.opts.Ledger.Record(entries, left, keys); err != nil && !errors.Is(err, ledger.ErrNotDurable) {
+		e.opts.Logger.Error("The ledger did not take the end of a rule's alerts", "rule", of.rule, "err", err)
+	}
+	e.bequeath(left, now)
+	return entries, heirs
 }
 
 // announce hands all alerts that were taken up to whoever notifies, at once, so that inhibiting ones are there before
@@ -210,11 +257,17 @@ func (g *Group) appendKnown(dst []alert.Outgoing, now time.Time) []alert.Outgoin
 	defer g.turn.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	const always = -1000 * time.Hour
+	p := knownParams(g.opts.ResendDelay, g.interval)
 	for _, rs := range g.rules {
 		from := len(dst)
-		dst = rs.alerts.AppendDue(dst, alert.SendParams{ResendDelay: always, Interval: max(g.interval, g.opts.ResendDelay)}, now)
+		dst = rs.alerts.AppendDue(dst, p, now)
 		g.link(rs, dst[from:])
 	}
 	return dst
+}
+
+// knownParams let all be told that there is to tell, whenever it was last told.
+func knownParams(resend, interval time.Duration) alert.SendParams {
+	const always = -1000 * time.Hour
+	return alert.SendParams{ResendDelay: always, Interval: max(interval, resend)}
 }

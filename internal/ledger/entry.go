@@ -21,21 +21,22 @@ type Entry struct {
 
 // Instance is what the state machine needs of one alert instance to go on after a restart.
 type Instance struct {
-	// File, Group and Rule say which rule it belongs to.
-	File, Group, Rule string
+	// File, Group and Rule say which rule it belongs to, RuleID which version of it or, where rules of one group have one
+	// name, which of them.
+	File, Group, Rule, RuleID string
 	alert.Alert
 }
 
 // Key returns what tells i from other instances.
 func (i *Instance) Key() InstanceKey {
-	return InstanceKey{File: i.File, Group: i.Group, Rule: i.Rule, Labels: i.Labels}
+	return InstanceKey{File: i.File, Group: i.Group, Rule: i.Rule, RuleID: i.RuleID, Labels: i.Labels}
 }
 
-// InstanceKey names one alert instance. Two rules of one group may have the same name and their alerts the same labels:
-// such instances share a key, and the one recorded last is kept.
+// InstanceKey names one alert instance. Two rules of one group may be the same in all that is here: such instances share a
+// key, and the one recorded last is kept.
 type InstanceKey struct {
-	File, Group, Rule string
-	Labels            labels.Labels
+	File, Group, Rule, RuleID string
+	Labels                    labels.Labels
 }
 
 // hashedKey is an InstanceKey in 16 bytes: what the table of instances is ordered by.
@@ -51,6 +52,7 @@ func (k *InstanceKey) hash() hashedKey {
 	part(k.File)
 	part(k.Group)
 	part(k.Rule)
+	part(k.RuleID)
 	k.Labels.Range(func(l labels.Label) {
 		part(l.Name)
 		part(l.Value)

@@ -86,7 +86,7 @@ func entryOf(i, n int, to alert.State) Entry {
 
 func instanceOf(i, n int, state alert.State) Instance {
 	e := entryOf(i, n, state)
-	return Instance{File: e.File, Group: e.Group, Rule: e.Rule, Alert: alert.Alert{
+	return Instance{File: e.File, Group: e.Group, Rule: e.Rule, RuleID: e.RuleID, Alert: alert.Alert{
 		State: state, Labels: e.Labels, Annotations: e.Annotations, Value: e.Value, ActiveAt: e.ActiveAt, FiredAt: e.At, LastSentAt: e.At,
 		ValidUntil: e.At.Add(4 * time.Minute),
 	}}

@@ -38,7 +38,7 @@ func decodeBody(body []byte) (*row, error) {
 	}
 	r.gone = make([]InstanceKey, d.count(rowEntries))
 	for i := range r.gone {
-		r.gone[i] = InstanceKey{File: d.string(), Group: d.string(), Rule: d.string(), Labels: d.labels()}
+		r.gone[i] = InstanceKey{File: d.string(), Group: d.string(), Rule: d.string(), RuleID: d.string(), Labels: d.labels()}
 	}
 	r.deliveries = make([]storedDelivery, d.count(rowEntries))
 	for i := range r.deliveries {
@@ -100,7 +100,7 @@ func (d *decoder) entry(t *Entry) {
 }
 
 func (d *decoder) instance(i *Instance) {
-	i.File, i.Group, i.Rule = d.string(), d.string(), d.string()
+	i.File, i.Group, i.Rule, i.RuleID = d.string(), d.string(), d.string(), d.string()
 	i.State = d.state()
 	i.Labels, i.Annotations = d.labels(), d.labels()
 	i.Value = d.float()

@@ -113,6 +113,7 @@ func (e *encoder) instance(i *Instance) {
 	e.string(i.File)
 	e.string(i.Group)
 	e.string(i.Rule)
+	e.string(i.RuleID)
 	e.uint(uint64(i.State))
 	e.labels(i.Labels)
 	e.labels(i.Annotations)
@@ -155,6 +156,7 @@ func (e *encoder) key(k *InstanceKey) {
 	e.string(k.File)
 	e.string(k.Group)
 	e.string(k.Rule)
+	e.string(k.RuleID)
 	e.labels(k.Labels)
 }
 
