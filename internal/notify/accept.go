@@ -45,6 +45,7 @@ func (n *Notifier) startOutbox() {
 		return
 	}
 	n.work.Go(n.keepAcks)
+	n.work.Go(n.keepRecurring)
 	if err := n.outbox.start(n.toldLast); err != nil {
 		n.logger.Error("Messages that were not delivered before cannot be read; they stay where they are", "err", err)
 	}

@@ -48,6 +48,7 @@ type Notifier struct {
 	mutes             *mutedStates
 	acks              *acks
 	flaps             *flaps
+	recurrences       *recurrences
 	dispatcherMetrics *dispatch.DispatcherMetrics
 	events            eventrecorder.Recorder
 	flights           *flights
@@ -100,6 +101,9 @@ func New(o Options) (*Notifier, error) {
 		return nil, err
 	}
 	if err := n.openOutbox(); err != nil {
+		return nil, err
+	}
+	if err := n.openRecurring(); err != nil {
 		return nil, err
 	}
 	if err := n.openStore(); err != nil {
