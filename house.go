@@ -208,28 +208,6 @@ func (h *house) openRules(dir string, _ *config.Config, reg prometheus.Registere
 	return err
 }
 
-func (h *house) openNotify(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
-	h.notifier, err = notify.New(notify.Options{
-		Tenant:       h.id,
-		Logger:       h.logger.With("part", "notify"),
-		Registerer:   reg,
-		Dir:          filepath.Join(dir, "notify"),
-		ExternalURL:  h.external,
-		Retention:    time.Duration(cfg.Tocsin.Notifications.Retention),
-		DrillURL:     h.server.desk.Load().HookURL(),
-		OnDelivery:   h.deliveries.Observe,
-		DrainTimeout: h.server.budget().notifications(),
-	})
-	if err != nil {
-		return err
-	}
-	h.elsewhere, err = notify.NewExternal(notify.ExternalOptions{
-		Logger: h.logger.With("part", "alertmanagers"), Registerer: reg, SDMetrics: h.discovered,
-		DrainLimit: h.server.budget().notifications(),
-	})
-	return err
-}
-
 func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Registerer) error {
 	t := cfg.Tocsin.Rules
 	h.engine = engine.New(engine.Options{

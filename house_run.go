@@ -100,7 +100,7 @@ func (h *house) appliers() []applier {
 			return nil
 		}},
 		// Last, so that it never has to be given the old configuration back: the pipeline takes each object only once.
-		{"notifications", func(c *config.Config) error { return h.notifier.Apply(c.Alertmanager) }},
+		{"notifications", func(c *config.Config) error { return h.notifier.ApplyWith(c.Alertmanager, deliverySettings(c)) }},
 	}
 }
 
@@ -119,7 +119,7 @@ func (h *house) rehearse(c *config.Config) error {
 		return err
 	}
 	defer n.Stop()
-	if err := n.Apply(again); err != nil {
+	if err := n.ApplyWith(again, deliverySettings(c)); err != nil {
 		return fmt.Errorf("notifications: %w", err)
 	}
 	return nil

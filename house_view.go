@@ -25,9 +25,12 @@ func (h *house) view() *web.Tenant {
 		Kernels:       h.compiled.Kernels,
 		Measure:       h.measure,
 		Ledger:        h.ledger,
-		Acknowledge:   h.ledger.Acknowledge,
-		Unacknowledge: h.ledger.Unacknowledge,
-		Acks:          h.ledger.Acks,
+		Acknowledge:   h.notifier.Acknowledge,
+		Unacknowledge: h.notifier.Unacknowledge,
+		Acks:          h.acks,
+		Notifications: h.notifications,
+		Resend:        h.notifier.Resend,
+		Discard:       h.notifier.Discard,
 		Explainer:     h.explainer,
 	}
 }
