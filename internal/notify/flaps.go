@@ -37,9 +37,18 @@ func (f *flaps) set(fp model.Fingerprint, flapping bool, since time.Time) {
 }
 
 func (f *flaps) is(fp model.Fingerprint) bool {
+	_, ok := f.since(fp)
+	return ok
+}
+
+// since returns since when an alert is flapping; it is false where it is not.
+func (f *flaps) since(fp model.Fingerprint) (time.Time, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.all[fp] != nil
+	if fl := f.all[fp]; fl != nil {
+		return fl.since, true
+	}
+	return time.Time{}, false
 }
 
 // news reports whether there is a flapping alert that a lane was not told of. toldAt is when the lane was last told

@@ -24,6 +24,7 @@ type pipeline struct {
 	tmpl       *template.Template
 	stage      *drainStage
 	inhibitor  *inhibit.Inhibitor
+	intervener *timeinterval.Intervener
 	dispatcher *dispatch.Dispatcher // nil until run
 	// used are the integrations of receivers that a route uses, extra those of others that messages wait for or may go to.
 	used, extra  map[string][]*attempter
@@ -53,7 +54,8 @@ func (n *Notifier) build(cfg *amconfig.Config, settings Settings) (*pipeline, er
 		return nil, err
 	}
 	p.inhibitor = inhibit.NewInhibitor(n.inhibitorView(effective.InhibitRules), effective.InhibitRules, n.logger, n.events)
-	p.stage = newDrainStage(p.stages(timeIntervals(effective)), n.flights)
+	p.intervener = timeinterval.NewIntervener(timeIntervals(effective))
+	p.stage = newDrainStage(p.stages(), n.flights)
 	return p, nil
 }
 

@@ -33,24 +33,29 @@ func (n *Notifier) relabelled(alerts []alert.Outgoing) (out []alert.Outgoing, wa
 	was = make([]labels.Labels, 0, len(alerts))
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for _, a := range alerts {
-		was = append(was, a.Labels)
-		if a.Labels.Get(labels.AlertName) == DrillAlert {
-			out = append(out, a)
-			continue
-		}
-		b.Reset(a.Labels)
-		o.external.Range(func(l labels.Label) {
-			if a.Labels.Get(l.Name) == "" {
-				b.Set(l.Name, l.Value)
-			}
-		})
-		if !relabel.ProcessBuilder(b, o.rules...) {
+		sent, kept := o.relabel(b, a.Labels)
+		if !kept {
 			n.metrics.dropped.WithLabelValues(dropRelabelled).Inc()
-			was = was[:len(was)-1]
 			continue
 		}
-		a.Labels = b.Labels()
+		was = append(was, a.Labels)
+		a.Labels = sent
 		out = append(out, a)
 	}
 	return out, was
+}
+
+// relabel returns the labels with which an alert leaves, and whether it does. b is for its use.
+func (o *outward) relabel(b *labels.Builder, ls labels.Labels) (sent labels.Labels, kept bool) {
+	if o == nil || ls.Get(labels.AlertName) == DrillAlert {
+		return ls, true
+	}
+	b.Reset(ls)
+	o.external.Range(func(l labels.Label) {
+		if ls.Get(l.Name) == "" {
+			b.Set(l.Name, l.Value)
+		}
+	})
+	kept = relabel.ProcessBuilder(b, o.rules...)
+	return b.Labels(), kept
 }

@@ -9,18 +9,16 @@ import (
 
 	amalert "github.com/prometheus/alertmanager/alert"
 	amnotify "github.com/prometheus/alertmanager/notify"
-	"github.com/prometheus/alertmanager/timeinterval"
 )
 
 // stages puts upstream's stages together as upstream's PipelineBuilder does for one that is alone, with ours between them:
 // what is muted is recorded, repeats of what is acknowledged or flapping end, and what begins to flap is told.
-func (p *pipeline) stages(intervals map[string][]timeinterval.TimeInterval) amnotify.RoutingStage {
+func (p *pipeline) stages() amnotify.RoutingStage {
 	n, m := p.n, p.n.stageMetrics
-	intervener := timeinterval.NewIntervener(intervals)
 	muting := amnotify.MultiStage{
 		&mutingStage{n, amnotify.NewMuteStage(p.inhibitor, m), n.whyInhibited},
-		&mutingStage{n, amnotify.NewTimeActiveStage(intervener, n.groupMarker, m), whyInactive},
-		&mutingStage{n, amnotify.NewTimeMuteStage(intervener, n.groupMarker, m), n.whyTimeMuted},
+		&mutingStage{n, amnotify.NewTimeActiveStage(p.intervener, n.groupMarker, m), whyInactive},
+		&mutingStage{n, amnotify.NewTimeMuteStage(p.intervener, n.groupMarker, m), n.whyTimeMuted},
 		&mutingStage{n, amnotify.NewMuteStage(n.silencer, m), n.whySilenced},
 		amnotify.StageFunc(n.heardStage),
 	}
