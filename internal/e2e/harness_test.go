@@ -83,11 +83,18 @@ var pageLine = regexp.MustCompile(`(?m)^\s+page\s+(https?://\S+)/$`)
 func start(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
 	s := launch(t, dir, args...)
-	eventually(t, 60*time.Second, func() error {
+	s.awaitReady()
+	return s
+}
+
+// awaitReady waits until the process has said where its page is.
+func (s *server) awaitReady() {
+	s.t.Helper()
+	eventually(s.t, 60*time.Second, func() error {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
-			t.Fatalf("tocsin ended: %v\n%s", err, s.log)
+			s.t.Fatalf("tocsin ended: %v\n%s", err, s.log)
 		default:
 		}
 		m := pageLine.FindStringSubmatch(s.console.String())
@@ -97,16 +104,12 @@ func start(t *testing.T, dir string, args ...string) *server {
 		s.url = m[1]
 		return nil
 	})
-	return s
 }
 
-// launch runs `tocsin run` and does not wait.
+// launch runs `tocsin run` and does not wait. When the test ends it is killed, and what it said shown if the test failed.
 func launch(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, exited: make(chan error, 1), console: &lockedBuffer{}, log: &lockedBuffer{}}
-	s.cmd = command(dir, s.console, s.log, args...)
-	require.NoError(t, s.cmd.Start())
-	go func() { s.exited <- s.cmd.Wait() }()
+	s := begin(t, dir, args...)
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			_ = s.cmd.Process.Kill()
@@ -115,6 +118,16 @@ func launch(t *testing.T, dir string, args ...string) *server {
 			t.Logf("console:\n%s\nlog:\n%s", s.console, tail(s.log.String(), 8000))
 		}
 	})
+	return s
+}
+
+// begin is launch for those who see to the process's end themselves.
+func begin(t *testing.T, dir string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, exited: make(chan error, 1), console: &lockedBuffer{}, log: &lockedBuffer{}}
+	s.cmd = command(dir, s.console, s.log, args...)
+	require.NoError(t, s.cmd.Start())
+	go func() { s.exited <- s.cmd.Wait() }()
 	return s
 }
 
