@@ -113,9 +113,13 @@ func launch(t *testing.T, dir string, args ...string) *server {
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			_ = s.cmd.Process.Kill()
+			select { // What it has open is to be taken away.
+			case <-s.exited:
+			case <-time.After(10 * time.Second):
+			}
 		}
 		if t.Failed() {
-			t.Logf("console:\n%s\nlog:\n%s", s.console, tail(s.log.String(), 8000))
+			t.Logf("console:\n%s\nlog:\n%s", tail(s.console.String(), 8000), tail(s.log.String(), 8000))
 		}
 	})
 	return s
