@@ -9,7 +9,7 @@ CRASHES  ?= 300
 BENCHRULES ?= $(wildcard internal/rule/builtin/*.yml internal/ruletest/testdata/rules.yml)
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race lint fuzz arm64 hammer history e2e bench ci clean crash
+.PHONY: build test race lint fuzz arm64 hammer history crash e2e bench ci clean
 
 build: ## the static binary, ./tocsin
 	$(GO) build -trimpath -o tocsin ./cmd/tocsin

@@ -198,8 +198,13 @@ func ballast(i int) string {
 // remoteWrite writes one sample of now and returns the answer.
 func (s *server) remoteWrite(name string, v float64) (code int, body string) {
 	s.t.Helper()
+	return s.remoteWriteOf(name, "0", v)
+}
+
+func (s *server) remoteWriteOf(name, id string, v float64) (code int, body string) {
+	s.t.Helper()
 	req := prompb.WriteRequest{Timeseries: []prompb.TimeSeries{{
-		Labels:  prompb.FromLabels(labels.FromStrings("__name__", name, "id", "0"), nil),
+		Labels:  prompb.FromLabels(labels.FromStrings("__name__", name, "id", id), nil),
 		Samples: []prompb.Sample{{Value: v, Timestamp: time.Now().UnixMilli()}},
 	}}}
 	raw, err := req.Marshal()
