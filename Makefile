@@ -5,10 +5,11 @@ BENCHTIME ?= 60s
 TRANSITIONS ?= 1000000
 QEMU ?= qemu-aarch64
 HAMMERCALLS ?= 10000000
+CRASHES  ?= 300
 BENCHRULES ?= $(wildcard internal/rule/builtin/*.yml internal/ruletest/testdata/rules.yml)
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race lint fuzz arm64 hammer history e2e bench ci clean
+.PHONY: build test race lint fuzz arm64 hammer history crash e2e bench ci clean
 
 build: ## the static binary, ./tocsin
 	$(GO) build -trimpath -o tocsin ./cmd/tocsin
@@ -40,6 +41,9 @@ hammer: ## machine code under pressure of every kind: HAMMERCALLS calls
 
 history: ## pages of a history of TRANSITIONS, each under 50 ms at p99
 	TOCSIN_LEDGER_TRANSITIONS=$(TRANSITIONS) $(GO) test -count=1 -run TestHistoryOfAMillion -timeout 1h -v ./internal/ledger
+
+crash: ## kill -9 the binary under load CRASHES times, about three seconds each; nothing of alerts may be lost or false
+	TOCSIN_CRASHES=$(CRASHES) $(GO) test -count=1 -run TestAlertsSurviveKill9 -timeout 24h -v ./internal/e2e
 
 e2e: ## the built binary against real clients; those that are not installed are skipped loudly
 	$(GO) test -count=1 ./internal/e2e/...

@@ -83,11 +83,18 @@ var pageLine = regexp.MustCompile(`(?m)^\s+page\s+(https?://\S+)/$`)
 func start(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
 	s := launch(t, dir, args...)
-	eventually(t, 60*time.Second, func() error {
+	s.awaitReady()
+	return s
+}
+
+// awaitReady waits until the process has said where its page is.
+func (s *server) awaitReady() {
+	s.t.Helper()
+	eventually(s.t, 60*time.Second, func() error {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
-			t.Fatalf("tocsin ended: %v\n%s", err, s.log)
+			s.t.Fatalf("tocsin ended: %v\n%s", err, s.log)
 		default:
 		}
 		m := pageLine.FindStringSubmatch(s.console.String())
@@ -97,24 +104,34 @@ func start(t *testing.T, dir string, args ...string) *server {
 		s.url = m[1]
 		return nil
 	})
+}
+
+// launch runs `tocsin run` and does not wait. When the test ends it is killed, and what it said shown if the test failed.
+func launch(t *testing.T, dir string, args ...string) *server {
+	t.Helper()
+	s := begin(t, dir, args...)
+	t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			_ = s.cmd.Process.Kill()
+			select { // What it has open is to be taken away.
+			case <-s.exited:
+			case <-time.After(10 * time.Second):
+			}
+		}
+		if t.Failed() {
+			t.Logf("console:\n%s\nlog:\n%s", tail(s.console.String(), 8000), tail(s.log.String(), 8000))
+		}
+	})
 	return s
 }
 
-// launch runs `tocsin run` and does not wait.
-func launch(t *testing.T, dir string, args ...string) *server {
+// begin is launch for those who see to the process's end themselves.
+func begin(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, exited: make(chan error, 1), console: &lockedBuffer{}, log: &lockedBuffer{}}
 	s.cmd = command(dir, s.console, s.log, args...)
 	require.NoError(t, s.cmd.Start())
 	go func() { s.exited <- s.cmd.Wait() }()
-	t.Cleanup(func() {
-		if s.cmd.ProcessState == nil {
-			_ = s.cmd.Process.Kill()
-		}
-		if t.Failed() {
-			t.Logf("console:\n%s\nlog:\n%s", s.console, tail(s.log.String(), 8000))
-		}
-	})
 	return s
 }
 

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -23,6 +24,8 @@ type transaction struct {
 	// batch is nil where nobody observes; otherwise it is owned by the transaction until done.
 	batch *[]Sample
 	count int
+	// doomed says that a series was not created because the disk is nearly full: the commit fails, and nothing is written.
+	doomed bool
 	// seen is the metadata last handed to the cache: families come in runs.
 	seen familyMetadata
 }
@@ -53,8 +56,22 @@ func (t *transaction) enter(known storage.GetRef, ref storage.SeriesRef, ls labe
 	if ref, _ = known.GetRef(ls, ls.Hash()); ref != 0 {
 		return ref, false, nil
 	}
+	if t.store.room.take(1, time.Now()) != nil {
+		t.count, t.doomed = t.count+1, true
+		return 0, false, errDoomed
+	}
 	t.store.creating.Lock()
 	return 0, true, nil
+}
+
+// errDoomed says that the sample cannot be kept, and that the commit will tell so: the caller counts it as appended.
+var errDoomed = errors.New("the commit will fail")
+
+func unlessDoomed(err error) error {
+	if errors.Is(err, errDoomed) {
+		return nil
+	}
+	return err
 }
 
 func (t *transaction) leave(locked bool) {
@@ -99,6 +116,17 @@ func (t *transaction) describe(family string, ls labels.Labels, m metadata.Metad
 	t.seen = seen
 }
 
+// commit commits to the database, where the disk has room for it.
+func (t *transaction) commit(inner interface {
+	Commit() error
+	Rollback() error
+}) error {
+	if t.doomed || t.count > 0 && t.store.room.take(t.count, time.Now()) != nil {
+		return errors.Join(errNoRoom, inner.Rollback())
+	}
+	return inner.Commit()
+}
+
 // committed ends the transaction after the database's commit returned err.
 func (t *transaction) committed(err error) error {
 	defer t.release()
@@ -123,7 +151,7 @@ func (t *transaction) release() {
 		t.store.batches.put(t.batch)
 		t.batch = nil
 	}
-	t.count = 0
+	t.count, t.doomed = 0, false
 }
 
 // appenderV2 is the database's appender behind the store's door.
@@ -156,7 +184,7 @@ func (a *appenderV2) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64
 ) (storage.SeriesRef, error) {
 	ref, locked, err := a.enter(a, ref, ls)
 	if err != nil {
-		return 0, err
+		return 0, unlessDoomed(err)
 	}
 	ref, err = func() (storage.SeriesRef, error) {
 		defer a.leave(locked) // also when upstream panics: requests recover, and others must not wait for ever
@@ -184,7 +212,7 @@ func (a *appenderV2) GetRef(ls labels.Labels, hash uint64) (storage.SeriesRef, l
 }
 
 func (a *appenderV2) Commit() error {
-	err := a.inner.Commit()
+	err := a.commit(a.inner)
 	if a.told != nil && err == nil {
 		_ = a.told.Commit()
 	}
@@ -222,7 +250,7 @@ func (a *appenderV1) SetOptions(opts *storage.AppendOptions) { a.inner.SetOption
 func (a *appenderV1) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
 	ref, locked, err := a.enter(a, ref, ls)
 	if err != nil {
-		return 0, err
+		return 0, unlessDoomed(err)
 	}
 	ref, err = func() (storage.SeriesRef, error) {
 		defer a.leave(locked)
@@ -244,7 +272,7 @@ func (a *appenderV1) AppendHistogram(ref storage.SeriesRef, ls labels.Labels, t 
 ) (storage.SeriesRef, error) {
 	ref, locked, err := a.enter(a, ref, ls)
 	if err != nil {
-		return 0, err
+		return 0, unlessDoomed(err)
 	}
 	ref, err = func() (storage.SeriesRef, error) {
 		defer a.leave(locked)
@@ -278,7 +306,7 @@ func (a *appenderV1) UpdateMetadata(ref storage.SeriesRef, ls labels.Labels, m m
 func (a *appenderV1) AppendSTZeroSample(ref storage.SeriesRef, ls labels.Labels, t, st int64) (storage.SeriesRef, error) {
 	ref, locked, err := a.enter(a, ref, ls)
 	if err != nil {
-		return 0, err
+		return 0, unlessDoomed(err)
 	}
 	defer a.leave(locked)
 	return a.inner.AppendSTZeroSample(ref, ls, t, st)
@@ -290,7 +318,7 @@ func (a *appenderV1) AppendHistogramSTZeroSample(ref storage.SeriesRef, ls label
 ) (storage.SeriesRef, error) {
 	ref, locked, err := a.enter(a, ref, ls)
 	if err != nil {
-		return 0, err
+		return 0, unlessDoomed(err)
 	}
 	defer a.leave(locked)
 	return a.inner.AppendHistogramSTZeroSample(ref, ls, t, st, h, fh)
@@ -304,7 +332,7 @@ func (a *appenderV1) GetRef(ls labels.Labels, hash uint64) (storage.SeriesRef, l
 }
 
 func (a *appenderV1) Commit() error {
-	err := a.inner.Commit()
+	err := a.commit(a.inner)
 	if a.told != nil && err == nil {
 		_ = a.told.Commit()
 	}

@@ -52,6 +52,7 @@ type Store struct {
 	// destinations are what remote write runs with; nil before the first. Guarded by applying.
 	destinations *destinations
 
+	room     room
 	metrics  *metrics
 	batches  batchPool
 	metadata *metadataCache
@@ -86,6 +87,7 @@ func Open(o Options) (*Store, error) {
 		metrics:  newMetrics(o.Registerer),
 		metadata: newMetadataCache(o.MaxMetadata),
 	}
+	s.room.dir, s.room.reserve, s.room.free, s.room.logger, s.room.refuses = o.Dir, o.MinFreeSpace, freeSpace, o.Logger, s.metrics.refusing
 	s.subqueryStep.Store(o.SubqueryStep.Milliseconds())
 	s.running, s.stop = context.WithCancel(context.Background())
 

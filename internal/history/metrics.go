@@ -16,6 +16,7 @@ type metrics struct {
 	commitFailures  prometheus.Counter
 	metadataDropped prometheus.Counter
 	rejected        *prometheus.CounterVec
+	refusing        prometheus.Gauge
 }
 
 // The reasons for which a sample is rejected.
@@ -38,6 +39,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "tocsin_commit_failures_total", Help: "Batches of samples that history could not commit."}),
 		metadataDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tocsin_metadata_dropped_total", Help: "Metric metadata not remembered because the limit was reached."}),
+		refusing: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tocsin_history_disk_low", Help: "1 while samples are refused because the disk is nearly full."}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_samples_rejected_total", Help: "Samples that history refused, by reason."}, []string{"reason"}),
 	}
@@ -46,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.rejected.WithLabelValues(reason)
 	}
 	if reg != nil {
-		reg.MustRegister(m.appended, m.commitFailures, m.metadataDropped, m.rejected)
+		reg.MustRegister(m.appended, m.commitFailures, m.metadataDropped, m.rejected, m.refusing)
 	}
 	return m
 }

@@ -29,6 +29,7 @@ const (
 	DefaultMaxMetadata          = 20_000
 	DefaultSubqueryStep         = time.Minute
 	DefaultRemoteFlushDeadline  = time.Minute
+	DefaultMinFreeSpace         = 16 << 20
 )
 
 // largestBlock is how long a compacted block may become where the retention does not ask for shorter ones.
@@ -56,6 +57,9 @@ type Options struct {
 	MaxExemplars int
 	// MaxMetadata is how many metric families' type, help and unit are remembered. Zero means 20,000.
 	MaxMetadata int
+	// MinFreeSpace is how many bytes must be free on the disk, or an eighth of a small disk, for samples to be taken: see
+	// room. Zero means 16 MiB; negative takes samples until the disk is full.
+	MinFreeSpace int64
 	// Limits bounds the label sets of new series.
 	Limits series.Limits
 
@@ -111,6 +115,7 @@ func (o Options) WithDefaults() Options {
 	setDefault(&o.LookbackDelta, DefaultLookbackDelta)
 	setDefault(&o.SubqueryStep, DefaultSubqueryStep)
 	setDefault(&o.RemoteFlushDeadline, DefaultRemoteFlushDeadline)
+	setDefault(&o.MinFreeSpace, DefaultMinFreeSpace)
 	return o
 }
 

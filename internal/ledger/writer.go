@@ -35,6 +35,7 @@ type writer struct {
 	company time.Time     // when what waits goes alone
 	retry   time.Duration // between the last try and the next; 0 while all is well
 	retryAt time.Time
+	trouble trouble // the last one that was logged
 	// fault, where set, stands before each commit: tests make it fail.
 	fault func() error
 }
@@ -216,8 +217,12 @@ func writeRow(s *session, r *numberedRow) error {
 // fail notes that the disk takes nothing.
 func (w *writer) fail(err error) {
 	w.metrics.errors.WithLabelValues(doingCommit).Inc()
-	if w.retry == 0 {
+	first, kind := w.retry == 0, troubleOf(err)
+	if first {
 		w.setRetry(firstRetry)
+	}
+	if first || kind != w.trouble { // What opening the file anew says is often clearer.
+		w.trouble = kind
 		w.logger.Error("The ledger cannot write; what it is given is kept in memory and tried again", "path", w.db.path, "err", err, "advice", advice(err))
 	}
 	w.health.fail(err)
