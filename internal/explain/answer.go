@@ -244,7 +244,11 @@ type Told struct {
 	MutedBy      []string  `json:"mutedBy"`
 	Acknowledged *Ack      `json:"acknowledged,omitempty"`
 	Flapping     bool      `json:"flapping"`
-	Waiting      []Queued  `json:"waiting"`
+	// Dropped says that relabelling drops the alert on its way to the receivers.
+	Dropped bool `json:"dropped"`
+	// Waiting are messages about it that are not delivered yet, Dead those that were given up.
+	Waiting []Queued `json:"waiting"`
+	Dead    []Queued `json:"dead"`
 }
 
 // Route is one route that takes the alert.

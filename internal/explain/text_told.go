@@ -16,7 +16,10 @@ func (p *page) told(t *Told) {
 		p.line(6, 10, fmt.Sprintf("first word after %s, news after %s, repeats after %s",
 			span(seconds(r.GroupWaitSeconds)), span(seconds(r.GroupIntervalSeconds)), span(seconds(r.RepeatIntervalSeconds))))
 	}
-	if len(t.Routes) == 0 {
+	switch {
+	case t.Dropped:
+		p.line(2, 6, "nobody: alerting.alert_relabel_configs drops it")
+	case len(t.Routes) == 0:
 		p.line(2, 6, "no route takes it")
 	}
 	for _, i := range t.InhibitedBy {
@@ -50,6 +53,13 @@ func (p *page) told(t *Told) {
 	}
 	if t.Flapping {
 		p.line(2, 6, "flapping: repeats are held back")
+	}
+	for _, q := range t.Dead {
+		text := fmt.Sprintf("given up for receiver %s %s after %s", q.Receiver, q.Integration, plural(q.Attempts, "attempt"))
+		if q.LastError != "" {
+			text += ": " + q.LastError
+		}
+		p.line(2, 6, text+"; `tocsin notifications resend` tries again")
 	}
 	for _, q := range t.Waiting {
 		text := fmt.Sprintf("waiting for receiver %s %s after %s", q.Receiver, q.Integration, plural(q.Attempts, "attempt"))

@@ -46,10 +46,8 @@ type ToldRoute struct {
 	Receiver string   `json:"receiver"`
 	GroupBy  []string `json:"groupBy"`
 	// GroupKey is the aggregation group's.
-	GroupKey       string `json:"groupKey"`
-	GroupWait      string `json:"groupWait"`
-	GroupInterval  string `json:"groupInterval"`
-	RepeatInterval string `json:"repeatInterval"`
+	GroupKey                                 string `json:"groupKey"`
+	GroupWait, GroupInterval, RepeatInterval time.Duration
 	// MutedBy are the time intervals that mute the route now: mute_time_intervals that hold, or active_time_intervals
 	// none of which does.
 	MutedBy []string `json:"mutedBy"`
@@ -150,8 +148,8 @@ func (n *Notifier) explainRoutes(p *pipeline, set model.LabelSet, now time.Time)
 	for _, r := range p.routes.Match(set) {
 		o := &r.RouteOpts
 		t := ToldRoute{
-			Route: r.ID(), Path: r.Key(), Receiver: o.Receiver, GroupBy: []string{}, GroupWait: o.GroupWait.String(),
-			GroupInterval: o.GroupInterval.String(), RepeatInterval: o.RepeatInterval.String(), MutedBy: []string{},
+			Route: r.ID(), Path: r.Key(), Receiver: o.Receiver, GroupBy: []string{}, GroupWait: o.GroupWait,
+			GroupInterval: o.GroupInterval, RepeatInterval: o.RepeatInterval, MutedBy: []string{},
 			Integrations: []ToldIntegration{},
 		}
 		group := model.LabelSet{}
