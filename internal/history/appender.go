@@ -127,11 +127,15 @@ func (t *transaction) commit(inner interface {
 	return inner.Commit()
 }
 
-// committed ends the transaction after the database's commit returned err.
+// committed ends the transaction after the database's commit returned err. What a disk does not take is told of all the
+// same: an alert must not wait for somebody to free some space. Its sender hears that it is not kept, and sends it again.
 func (t *transaction) committed(err error) error {
 	defer t.release()
 	if err != nil {
 		t.store.metrics.commitFailures.Inc()
+		if isDiskTrouble(err) {
+			t.tell()
+		}
 		return explain("write samples to", t.store.dir, err)
 	}
 	if t.count == 0 {
@@ -139,10 +143,15 @@ func (t *transaction) committed(err error) error {
 	}
 	t.store.metrics.appended.Add(float64(t.count))
 	t.store.arrivals.add(time.Now(), t.count)
+	t.tell()
+	return nil
+}
+
+// tell hands the samples to whoever observes.
+func (t *transaction) tell() {
 	if t.batch != nil && len(*t.batch) > 0 {
 		t.store.onCommit(tenant.NewContext(t.ctx, t.store.tenant), *t.batch)
 	}
-	return nil
 }
 
 // release gives the batch back. An appender may be rolled back after its commit; the second call does nothing.

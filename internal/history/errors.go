@@ -39,6 +39,16 @@ func explain(doing, dir string, err error) error {
 	return &failure{text: fmt.Sprintf("cannot %s %q: %s", doing, dir, why), errs: []error{err}}
 }
 
+// isDiskTrouble reports whether the disk is what failed, rather than what was to be written.
+func isDiskTrouble(err error) bool {
+	for _, trouble := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
+		if errors.Is(err, trouble) {
+			return true
+		}
+	}
+	return false
+}
+
 // isPathError tells a file that could not be opened from a lock that could not be had.
 func isPathError(err error) bool {
 	var pe *fs.PathError

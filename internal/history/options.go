@@ -78,7 +78,8 @@ type Options struct {
 	SubqueryStep time.Duration
 
 	// OnCommit, if set, is called after each successful commit, on the committing goroutine, with the samples that
-	// the commit made durable and visible. The batch and all it refers to belong to the store: they are valid during
+	// the commit made durable and visible, and after one that failed because the disk takes nothing, with those of known
+	// series that it would have: rules are to see them all the same. The batch and all it refers to belong to the store: they are valid during
 	// the call only and must not be changed. Calls for different appenders run concurrently. Nil costs nothing. A sample
 	// that the database took and then dropped within the commit (the second of two with one series and time in the same
 	// batch, or one that another appender overtook) is among them: upstream does not say which these are.
