@@ -25,6 +25,8 @@ type OutboxChange struct {
 	Told []Told
 	// Bury makes dead letters.
 	Bury []Burial
+	// Settle takes notifications out of the outbox.
+	Settle []uint64
 	// Unless, where it is set, is asked while the change is written: on true nothing is enqueued, and the rest done. So
 	// what was delivered meanwhile need not be taken out again. It must be quick.
 	Unless func() bool
@@ -92,6 +94,11 @@ func (c *OutboxChange) apply(s *session, now time.Time, ids []uint64) error {
 	}
 	for _, b := range c.Bury {
 		if _, err := s.exec("UPDATE outbox SET state=?, error=? WHERE id=?", int(DeadLetter), b.Error, b.ID); err != nil {
+			return err
+		}
+	}
+	for _, id := range c.Settle {
+		if _, err := s.exec(settleQuery, id); err != nil {
 			return err
 		}
 	}

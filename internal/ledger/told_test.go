@@ -32,6 +32,10 @@ func TestChangeOutbox(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, []uint64{3}, ids)
+	_, err = l.ChangeOutbox(OutboxChange{Settle: []uint64{3, 77}})
+	require.NoError(t, err)
+	_, err = l.Notification(3)
+	require.ErrorIs(t, err, ErrNoSuchEntry)
 
 	for range 2 {
 		first, err := l.Notification(1)

@@ -166,11 +166,11 @@ receivers:
 	eventually(t, "repeated", func() bool {
 		kept, err := n.opts.Ledger.Waiting()
 		require.NoError(t, err)
-		require.Len(t, kept, 1)
+		require.LessOrEqual(t, len(kept), 2, "one may come while the other is under way")
 		m, err := decodeMessage(kept[0].Payload)
 		require.NoError(t, err)
-		return m.Reason == "repeat interval elapsed"
+		return m.Reason == "repeat interval elapsed" && kept[0].ID == first.ID && len(kept) == 1 && kept[0].CreatedAt.Equal(first.CreatedAt)
 	})
-	require.Len(t, n.Waiting(), 1)
-	require.Equal(t, []any{first.ID, first.CreatedAt}, []any{n.Waiting()[0].ID, n.Waiting()[0].CreatedAt})
+	eventually(t, "and nothing else waits", func() bool { w := n.Waiting(); return len(w) == 1 && w[0].ID == first.ID })
+	require.Equal(t, first.CreatedAt, n.Waiting()[0].CreatedAt)
 }

@@ -186,15 +186,29 @@ func (o *outbox) failedIt(l *lane, it *item, err error) func() {
 	return nil
 }
 
-// superseded drops the first item for the second, which says the same.
+// superseded gives the first item the words of the second, which says the same, and drops that.
 func (o *outbox) superseded(l *lane, it *item) func() {
 	next := l.items[1]
-	next.created, next.attempts, next.lastErr, next.next = it.created, it.attempts, it.lastErr, it.next
-	l.items, it.out = l.items[1:], true
-	delete(o.items, it.id)
+	l.items = append(l.items[:1:1], l.items[2:]...)
+	next.out = true
+	delete(o.items, next.id)
+	m := *next.msg
+	m.FallbackSent = m.FallbackSent || it.msg.FallbackSent
+	it.msg = &m
 	return func() {
-		o.settle(it)
-		o.postpone(next)
+		payload, err := m.encode()
+		if err == nil {
+			_, err = o.ledger.ChangeOutbox(ledger.OutboxChange{
+				Replace: []ledger.Replacement{{ID: it.id, Payload: payload}}, Settle: []uint64{next.id},
+			})
+		}
+		if err != nil && !errors.Is(err, ledger.ErrNotDurable) {
+			o.logger.Error("A repeat was not put in the place of what it repeats; a restart may tell it twice", "receiver", m.Receiver, "err", err)
+		}
+		o.postpone(it)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.gone(1)
 	}
 }
 
