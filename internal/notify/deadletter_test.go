@@ -78,6 +78,10 @@ func TestRefusedForGood(t *testing.T) {
 	require.Len(t, spare.got(), 2, "the fallback receiver was told before")
 	require.ErrorIs(t, n.Resend(dead.ID+100), ledger.ErrNoSuchEntry)
 	require.Equal(t, 2.0, metric(t, reg, "tocsin_notify_outbox_dead_total", "reason=refused"))
+	require.Equal(t, 2.0, metric(t, reg, "alertmanager_notifications_failed_total", "integration=webhook", "reason=clientError"))
+	require.Equal(t, 2.0, metric(t, reg, "alertmanager_notification_requests_failed_total", "integration=webhook"))
+	require.Equal(t, 5.0, metric(t, reg, "alertmanager_notification_requests_total", "integration=webhook"))
+	require.Equal(t, 1.0, metric(t, reg, "alertmanager_notifications_total", "integration=webhook"))
 	eventually(t, "nothing is left", func() bool { return metric(t, reg, "tocsin_notify_outbox_waiting") == 0 })
 }
 

@@ -41,6 +41,7 @@ type Notifier struct {
 	nflogChanged      chan struct{} // of capacity 1: something is to be written
 	groupMarker       marker.GroupMarker
 	stageMetrics      *amnotify.Metrics
+	upstreamMetrics   *upstreamMetrics
 	told              *toldLog
 	toldLast          map[string]int64 // the number of the last message of each lane, as the ledger knew it at the start
 	outbox            *outbox          // nil without a ledger
@@ -96,7 +97,10 @@ func New(o Options) (*Notifier, error) {
 	settings := o.Settings.withDefaults()
 	n.settings.Store(&settings)
 	n.dispatcherMetrics = dispatch.NewDispatcherMetrics(false, o.Registerer, featurecontrol.NoopFlags{})
-	n.stageMetrics = amnotify.NewMetrics(o.Registerer, featurecontrol.NoopFlags{})
+	var err error
+	if n.stageMetrics, n.upstreamMetrics, err = newStageMetrics(o.Registerer); err != nil {
+		return nil, err
+	}
 	if err := n.openState(); err != nil {
 		return nil, err
 	}
@@ -109,7 +113,7 @@ func New(o Options) (*Notifier, error) {
 	if err := n.openStore(); err != nil {
 		return nil, err
 	}
-	err := n.newAPI()
+	err = n.newAPI()
 	if err == nil {
 		bare := settings
 		bare.FallbackReceiver = "" // The built-in configuration has no receivers.

@@ -35,6 +35,7 @@ type outbox struct {
 	ledger  *ledger.Ledger
 	logger  *slog.Logger
 	metrics *outboxMetrics
+	counted *upstreamMetrics
 	// record takes note of an attempt, or of a message that is given up.
 	record func(m *message, id uint64, d Delivery, outcome ledger.Outcome, answer string)
 	// receiverData is what the notification log keeps for an integration, and keepData changes it.
@@ -102,9 +103,10 @@ type item struct {
 	attempts int
 	lastErr  string
 	stored   stored
-	out      bool  // of its lane: it is delivered or refused
-	refused  error // for good, before it was known whether it is stored
-	claimed  bool  // is being sent to the fallback receiver
+	out      bool      // of its lane: it is delivered or refused
+	refused  error     // for good, before it was known whether it is stored
+	failedAt time.Time // when it was last counted as failed
+	claimed  bool      // is being sent to the fallback receiver
 	next     time.Time
 
 	delivered atomic.Bool
@@ -115,7 +117,7 @@ type item struct {
 
 func (n *Notifier) newOutbox() *outbox {
 	o := &outbox{
-		ledger: n.opts.Ledger, logger: n.logger, metrics: n.metrics.outbox, record: n.recordAttempt,
+		ledger: n.opts.Ledger, logger: n.logger, metrics: n.metrics.outbox, counted: n.upstreamMetrics, record: n.recordAttempt,
 		receiverData: &receiverData{n.told}, settings: &n.settings, ports: map[target]*port{}, items: map[uint64]*item{},
 		sweeps: make(chan struct{}), idle: make(chan struct{}), rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}

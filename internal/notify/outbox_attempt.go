@@ -36,6 +36,7 @@ func (o *outbox) attempt(l *lane, it *item, via *attempter) {
 		outcome = ledger.GaveUp
 	}
 	o.metrics.attempts.WithLabelValues(string(outcome)).Inc()
+	o.counted.attempt(msg.Integration, v.delivery.EndedAt.Sub(v.delivery.StartedAt), v.err != nil)
 	o.mu.Lock()
 	id := it.id
 	o.mu.Unlock()
@@ -82,10 +83,18 @@ func (o *outbox) finished(l *lane, it *item, v verdict, now time.Time) {
 	case v.err == nil:
 		then = o.tookIt(l, it)
 	case !v.retry:
+		o.counted.failure(it.msg.Integration, v.err)
 		then = o.refusedIt(l, it, v.err)
 	default:
 		it.attempts++
 		it.lastErr = v.err.Error()
+		if it.failedAt.IsZero() {
+			it.failedAt = it.created
+		}
+		if now.Sub(it.failedAt) >= it.msg.Timeout { // As often as upstream's flushes would fail.
+			it.failedAt = now
+			o.counted.failure(it.msg.Integration, v.err)
+		}
 		it.next = now.Add(o.wait(it.attempts, v.limited))
 		l.due = it.next
 		then = o.failedIt(l, it, v.err)

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (p *pipeline) stages() amnotify.RoutingStage {
 			recv := laneKey{target: a.target()}.receiver()
 			all = append(all, amnotify.MultiStage{
 				&newsStage{n, a.target(), amnotify.NewDedupStage(&in, n.told, recv)},
-				amnotify.NewRetryStage(in, name, m, n.events),
+				&handStage{a, amnotify.NewRetryStage(in, name, m, n.events), n.upstreamMetrics},
 				amnotify.StageFunc(n.toldStage(a.target())),
 				amnotify.NewSetNotifiesStage(n.told, recv),
 			})
@@ -89,6 +90,40 @@ func (n *Notifier) prolong(key laneKey) error {
 		n.logger.Warn("A restart may repeat a notification whose repeats are muted", "receiver", key.Receiver, "err", err)
 	}
 	return nil
+}
+
+// handStage hands a message to the outbox. What the outbox does not take, and everything where there is none, upstream's
+// retry stage delivers.
+type handStage struct {
+	via     *attempter
+	retry   amnotify.Stage
+	metrics *upstreamMetrics
+}
+
+// Exec implements upstream's Stage.
+func (s *handStage) Exec(ctx context.Context, l *slog.Logger, alerts ...*amalert.Alert) (context.Context, []*amalert.Alert, error) {
+	if s.via.accept == nil {
+		return s.retry.Exec(ctx, l, alerts...)
+	}
+	sent := alerts
+	if !s.via.inner.SendResolved() {
+		// As upstream: of ends alone nobody is told, and the notification log says that everybody was.
+		sent = slices.DeleteFunc(slices.Clone(alerts), func(a *amalert.Alert) bool { return a.Resolved() })
+		if len(sent) == 0 {
+			return ctx, alerts, nil
+		}
+	}
+	integration := s.via.inner.Name()
+	retry, err := s.via.accept(ctx, s.via.target(), sent)
+	switch {
+	case err == nil:
+		s.metrics.notifications.WithLabelValues(integration).Inc()
+		return ctx, alerts, nil
+	case retry:
+		return s.retry.Exec(ctx, l, alerts...)
+	}
+	s.metrics.notifications.WithLabelValues(integration).Inc()
+	return ctx, nil, fmt.Errorf("%s: refused for good: %w", s.via.target(), err)
 }
 
 // toldStage stands behind the retry stage.
