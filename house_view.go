@@ -31,7 +31,11 @@ func (h *house) view() *web.Tenant {
 		Notifications: h.notifications,
 		Resend:        h.notifier.Resend,
 		Discard:       h.notifier.Discard,
-		Explainer:     h.explainer,
+
+		RecurringSilences:      h.recurringSilences,
+		AddRecurringSilence:    h.addRecurringSilence,
+		RemoveRecurringSilence: h.removeRecurringSilence,
+		Explainer:              h.explainer,
 	}
 }
 
