@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync"
@@ -186,6 +187,6 @@ func (n *Notifier) Acks() []ledger.Ack {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b ledger.Ack) int { return int(int64(a.ID) - int64(b.ID)) })
+	slices.SortFunc(out, func(a, b ledger.Ack) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }

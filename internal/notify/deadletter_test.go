@@ -130,6 +130,25 @@ func TestReceiverIsGone(t *testing.T) {
 	require.Equal(t, "the configuration has no integration hook/webhook[0] any more", deadLetters(t, n)[0].LastError)
 }
 
+// What waits for a receiver that no route uses after a restart is delivered all the same.
+func TestReceiverIsUnusedAfterARestart(t *testing.T) {
+	h := newHook(t)
+	h.answer(http.StatusInternalServerError)
+	dir := t.TempDir()
+	n, _ := afterCrashAt(t, dir, simple(h.URL, ""))
+	send(n, firing("A"))
+	eventually(t, "waits", func() bool { w := n.Waiting(); return len(w) == 1 && w[0].ID != 0 })
+	n.Stop()
+	require.NoError(t, n.opts.Ledger.Close())
+	h.answer(http.StatusOK)
+	n, _ = afterCrashAt(t, dir, fmt.Sprintf("route: {receiver: other}\nreceivers: [{name: other}, {name: hook, webhook_configs: [{url: %q}]}]\n", h.URL))
+	eventually(t, "told", func() bool { return len(h.got()) == 1 })
+	settled(t, n.opts.Ledger)
+	require.Empty(t, deadLetters(t, n))
+	n.Stop()
+	require.NoError(t, n.opts.Ledger.Close())
+}
+
 func TestFallbackReceiverMustBeThere(t *testing.T) {
 	h := newHook(t)
 	n := startWithLedger(t, Options{}, simple(h.URL, ""))

@@ -61,7 +61,7 @@ inhibit_rules:
 	require.Empty(t, told.Dead)
 	require.Len(t, told.Routes, 2)
 	hook, second := told.Routes[0], told.Routes[1]
-	require.Equal(t, []any{"hook", []string{"..."}, "0s", "1s", "1h0m0s", `{}/{alertname="Slow"}:{alertname="Slow", i="1", region="eu"}`, []string{}},
+	require.Equal(t, []any{"hook", []string{"..."}, time.Duration(0), time.Second, time.Hour, `{}/{alertname="Slow"}:{alertname="Slow", i="1", region="eu"}`, []string{}},
 		[]any{hook.Receiver, hook.GroupBy, hook.GroupWait, hook.GroupInterval, hook.RepeatInterval, hook.GroupKey, hook.MutedBy})
 	require.Equal(t, told.Waiting[0].GroupKey, hook.GroupKey)
 	require.Equal(t, told.Waiting[0].Route, hook.Route)

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"slices"
@@ -13,7 +14,7 @@ import (
 // that the ledger knows of.
 func (o *outbox) start(last map[string]int64) error {
 	kept, err := o.ledger.Waiting()
-	slices.SortFunc(kept, func(a, b ledger.Notification) int { return int(int64(a.ID) - int64(b.ID)) })
+	slices.SortFunc(kept, func(a, b ledger.Notification) int { return cmp.Compare(a.ID, b.ID) })
 	resumed := o.resumable(kept, last)
 	now, most := time.Now(), o.settings.Load().MaxBackoff
 	o.mu.Lock()
@@ -126,11 +127,26 @@ func (o *outbox) configure(all []*attempter, fallback []target) {
 	}
 }
 
-// receivers are those for which something waits.
+// receivers are those for which something waits. Before start, that is what is in the ledger.
 func (o *outbox) receivers() map[string]bool {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	running := o.running
+	o.mu.Unlock()
 	out := map[string]bool{}
+	if !running {
+		kept, err := o.ledger.Waiting()
+		if err != nil {
+			o.logger.Error("It is not known for which receivers messages wait", "err", err)
+		}
+		for i := range kept {
+			if m, err := decodeMessage(kept[i].Payload); err == nil { // Otherwise start says it.
+				out[m.Receiver] = true
+			}
+		}
+		return out
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for key, p := range o.ports {
 		if len(p.lanes) > 0 {
 			out[key.Receiver] = true

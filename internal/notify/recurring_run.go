@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,7 +130,7 @@ func (r *recurrences) list() (out []*recurrence) {
 	for _, one := range r.all {
 		out = append(out, one)
 	}
-	slices.SortFunc(out, func(a, b *recurrence) int { return int(int64(a.ID) - int64(b.ID)) })
+	slices.SortFunc(out, func(a, b *recurrence) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
