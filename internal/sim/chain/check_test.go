@@ -93,6 +93,31 @@ func (s *story) runs(from, to, end time.Time) bool {
 	return false
 }
 
+// backoff is how long it takes at most until a receiver that failed is asked again, or a disk that was full is written to.
+const backoff = 25 * time.Second
+
+// kept reports whether what there is to tell a receiver from one time to another is kept for later, or can be told at once.
+// While the disk is full it is not: as in Alertmanager, a receiver that fails then never hears of what is over when it works
+// again.
+func (s *story) kept(receiver string, from, to time.Time) bool {
+	if !overlaps(s.full, from, to) {
+		return true
+	}
+	for at := from; at.Before(to.Add(-flushTime)); at = at.Add(time.Second) {
+		if !overlaps(s.faulty[receiver], at, at.Add(flushTime)) {
+			return true
+		}
+	}
+	return false
+}
+
+// overlaps reports whether there was trouble between two times, or so shortly before that it may still be felt.
+func overlaps(trouble []span, from, to time.Time) bool {
+	return slices.ContainsFunc(trouble, func(f span) bool {
+		return f.began.Before(to) && (f.ended.IsZero() || f.ended.Add(backoff).After(from))
+	})
+}
+
 // checkTold looks whether a receiver was told of all episodes of an alert that lasted long enough: that it fired and that
 // it ended; promptly, where both worked all the time.
 func (s *story) checkTold(t *testing.T, receiver string, name alertName, moves []alert.Transition, end time.Time, sum *totals) {
@@ -106,11 +131,11 @@ func (s *story) checkTold(t *testing.T, receiver string, name alertName, moves [
 		if i+1 < len(all) {
 			next = all[i+1].fired
 		}
-		if !s.runs(e.fired, over, end) {
+		if !s.runs(e.fired, over, end) || !s.kept(receiver, e.fired, over) {
 			continue // It was over before anybody could be told.
 		}
 		s.requireTold(t, receiver, name, e, "firing", e.fired, sum)
-		if !e.over.IsZero() && s.runs(e.over, next, end) {
+		if !e.over.IsZero() && s.runs(e.over, next, end) && s.kept(receiver, e.over, next) {
 			s.requireTold(t, receiver, name, e, "resolved", e.over, sum)
 		}
 	}
@@ -134,18 +159,31 @@ func (s *story) requireTold(t *testing.T, receiver string, name alertName, e epi
 			return
 		}
 	}
-	t.Fatalf("%s was not told that %v, firing since %s, is %s at %s", receiver, name,
-		e.fired.UTC().Format(stampFormat), status, since.UTC().Format(stampFormat))
+	t.Fatalf("%s was not told that %v, firing since %s, is %s at %s. What it was told:\n%s", receiver, name,
+		e.fired.UTC().Format(stampFormat), status, since.UTC().Format(stampFormat), s.requests(receiver, name.rule))
+}
+
+// requests lists what a receiver was asked to take of a rule.
+func (s *story) requests(receiver, rule string) string {
+	var text strings.Builder
+	for _, r := range s.hooks[receiver].Requests() {
+		if r.Message.GroupLabels["alertname"] != rule {
+			continue
+		}
+		fmt.Fprintf(&text, "%s %d:", r.Received.UTC().Format(stampFormat), r.Status)
+		for _, a := range r.Message.Alerts {
+			fmt.Fprintf(&text, " %s %s since %s", a.Labels["i"], a.Status, a.StartsAt.UTC().Format(stampFormat))
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
 }
 
 // calm reports whether nothing was wrong with a receiver and the process between two times, and for a while before: a
 // receiver that failed is asked again after a while.
 func (s *story) calm(receiver string, from, to time.Time) bool {
-	const backoff = 25 * time.Second
-	for _, f := range s.faulty[receiver] {
-		if f.began.Before(to) && (f.ended.IsZero() || f.ended.Add(backoff).After(from)) {
-			return false
-		}
+	if overlaps(s.faulty[receiver], from, to) {
+		return false
 	}
 	for _, l := range s.lives[1:] {
 		if l.began.Before(to) && l.began.Add(backoff).After(from) {

@@ -224,6 +224,7 @@ func (r *modelRule) lifeAt(lives []span, at time.Time) (life span, warm bool) {
 	for i, l := range lives {
 		if !at.Before(l.began) && (i == len(lives)-1 || !at.After(l.ended)) {
 			life = l
+			break // It died at that time, where the next was born at the same.
 		}
 	}
 	second := engine.NewSchedule("f.yml", r.group, r.interval).First(life.began).Add(r.interval)

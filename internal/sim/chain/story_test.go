@@ -88,6 +88,7 @@ type story struct {
 	nextChange map[string]time.Time
 	nextFault  map[string]time.Time
 	faulty     map[string][]span // by receiver: when it did not work as it should
+	full       []span            // when the disk was
 	nextDisk   time.Time
 	diskUntil  time.Time
 	nextKill   time.Time
@@ -230,10 +231,12 @@ func (s *story) breakDisk() {
 	switch now := time.Now(); {
 	case !s.diskUntil.IsZero() && now.After(s.diskUntil):
 		s.p.diskFull.Store(false)
+		s.full[len(s.full)-1].ended = now
 		s.diskUntil, s.nextDisk = time.Time{}, now.Add(s.between(100, 600))
 		s.note("the disk has room")
 	case s.diskUntil.IsZero() && now.After(s.nextDisk) && s.killBy.IsZero():
 		s.p.diskFull.Store(true)
+		s.full = append(s.full, span{began: now})
 		s.diskUntil = now.Add(s.between(5, 60))
 		s.note("the disk is full")
 	}
@@ -279,7 +282,10 @@ func (s *story) mend() {
 		s.hooks[r].Always(sim.Behaviour{})
 		s.endFault(r)
 	}
-	s.p.diskFull.Store(false)
+	if !s.diskUntil.IsZero() {
+		s.p.diskFull.Store(false)
+		s.full[len(s.full)-1].ended = time.Now()
+	}
 	s.p.killAt("")
 	s.killBy, s.diskUntil, s.nextKill = time.Time{}, time.Time{}, time.Now().Add(time.Hour)
 	s.note("all is well")
