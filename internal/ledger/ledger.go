@@ -65,7 +65,7 @@ func (l *Ledger) start() error {
 		inbox: inbox{wake: make(chan struct{}, 1)},
 		steps: make(chan step), stop: make(chan struct{}), done: make(chan struct{}),
 		db: l.db, logger: l.opts.Logger, metrics: l.metrics, publish: l.index.publish,
-		last: last, states: newStates(applied), backlog: backlog{limit: l.opts.MaxQueueBytes},
+		last: last, states: newStates(applied), backlog: backlog{limit: l.opts.MaxQueueBytes}, fault: l.opts.Fault,
 	}
 	damaged, err := l.writer.states.replay(l.db.reader)
 	if err != nil {

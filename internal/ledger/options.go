@@ -40,6 +40,8 @@ type Options struct {
 	// Registerer takes the tocsin_ledger_* metrics; nil keeps them private. Two ledgers on one Registerer clash: wrap it
 	// with a label of the tenant.
 	Registerer prometheus.Registerer
+	// Fault, where set, is asked before each commit, and its error fails it: a disk that takes nothing, for simulations.
+	Fault func() error
 	// Now is the clock of retention and acknowledgements; nil means time.Now.
 	Now func() time.Time
 }

@@ -1,9 +1,11 @@
 package notify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"time"
@@ -66,6 +68,9 @@ type Options struct {
 	Ledger *ledger.Ledger
 	// Settings are those of the outbox until the first ApplyWith.
 	Settings Settings
+	// Dial opens the connections of integrations that speak HTTP, where there is a Ledger; nil means the system's network.
+	// No two connections may have the same pair of addresses at a time.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// OnDelivery is told of every attempt to deliver, in the goroutine that made it: it must be quick. May be nil.
 	OnDelivery func(Delivery)
 }

@@ -135,7 +135,7 @@ func (p *pipeline) buildReceiver(rc amconfig.Receiver) ([]*attempter, error) {
 		built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger)
 		return p.attempters(rc.Name, built, nil), err
 	}
-	seen := newAnswers()
+	seen := newAnswers(&p.n.opts)
 	built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger, seen.option())
 	return p.attempters(rc.Name, built, seen), err
 }

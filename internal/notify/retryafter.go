@@ -26,17 +26,25 @@ const (
 
 // answers reads along on the connections of one integration.
 type answers struct {
+	connect func(ctx context.Context, network, addr string) (net.Conn, error)
+
 	mu    sync.Mutex
 	conns map[string]*watchedConn // by both addresses
 }
 
-func newAnswers() *answers { return &answers{conns: map[string]*watchedConn{}} }
+func newAnswers(o *Options) *answers {
+	a := &answers{connect: o.Dial, conns: map[string]*watchedConn{}}
+	if a.connect == nil {
+		a.connect = (&net.Dialer{}).DialContext
+	}
+	return a
+}
 
 // option makes an HTTP client's connections watched ones.
 func (a *answers) option() commoncfg.HTTPClientOption { return commoncfg.WithDialContextFunc(a.dial) }
 
 func (a *answers) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	c, err := a.connect(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}

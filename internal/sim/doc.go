@@ -1,6 +1,6 @@
 // Package sim is the outside world of end-to-end tests: receivers that record what they were sent and misbehave on
 // command, and a scrape target whose metrics the test sets. All of them are real servers on a loopback port of their
-// own.
+// own or, where fake time is to be theirs, on a Network in memory.
 //
 // Each has New…, which listens at once, and Close, which ends its connections and goroutines and may be called twice.
 // All methods may be called from several goroutines at a time.

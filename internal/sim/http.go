@@ -28,6 +28,11 @@ func newServer(handle func(s *server, w http.ResponseWriter, r *http.Request)) (
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
+	return serveOn(listener, handle), nil
+}
+
+// serveOn serves handle on a listener.
+func serveOn(listener net.Listener, handle func(s *server, w http.ResponseWriter, r *http.Request)) *server {
 	s := &server{url: "http://" + listener.Addr().String(), done: make(chan struct{})}
 	s.closing, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +47,7 @@ func newServer(handle func(s *server, w http.ResponseWriter, r *http.Request)) (
 		// Serve's error is ErrServerClosed; another one shows as requests that fail.
 		_ = s.http.Serve(listener)
 	}()
-	return s, nil
+	return s
 }
 
 // enter counts a request in; false when the server is being closed.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -68,6 +69,13 @@ func NewWebhook() (*Webhook, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// NewWebhookOn is NewWebhook on a listener, of a Network for instance.
+func NewWebhookOn(listener net.Listener) *Webhook {
+	h := &Webhook{requests: newLog[WebhookRequest]()}
+	h.server = serveOn(listener, h.serve)
+	return h
 }
 
 // URL is where notifications go; every path is taken.
