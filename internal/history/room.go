@@ -2,6 +2,7 @@ package history
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"syscall"
@@ -37,7 +38,7 @@ type room struct {
 }
 
 // errNoRoom is why a commit fails before the disk is full.
-var errNoRoom = &failure{text: "too little room is left on the disk", errs: []error{syscall.ENOSPC}}
+var errNoRoom = fmt.Errorf("too little room is left on the disk: %w", syscall.ENOSPC)
 
 // take returns an error where there is no room for a batch of so many samples.
 func (r *room) take(samples int, now time.Time) error {
