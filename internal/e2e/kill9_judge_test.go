@@ -43,11 +43,11 @@ type judge struct {
 	alerts   []*suspect
 	problems []problem
 
-	transitions, firing, resolved, checked      int
-	messages, told, repeated, repeatedResolved  int
-	latest                                      time.Duration // by how much a `for` was missed at most while the process lived
-	overlapping, pendingOverKill, firedOverKill int
-	world                                       *world
+	transitions, firing, resolved, checked     int
+	messages, told, repeated, repeatedResolved int
+	latest                                     time.Duration // by how much a `for` was missed at most while the process lived
+	firedOverKill                              int
+	world                                      *world
 }
 
 // suspect is one alert and all that is known of it.

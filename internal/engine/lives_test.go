@@ -50,7 +50,6 @@ type lives struct {
 	dead   *bool
 	// dieAtNotify lets the process die when it is about to notify, with all that was before on disk.
 	dieAtNotify bool
-	parsed      map[string]*rule.File
 
 	// moves and sent are what people and pipelines were told since they were last asked, with seconds since the beginning.
 	moves, sent []string

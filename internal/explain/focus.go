@@ -103,21 +103,6 @@ func (f focus) matchers() []*labels.Matcher {
 	return out
 }
 
-// key tells f from others.
-func (f focus) key() string {
-	out := ""
-	for _, m := range f.matchers() {
-		out += m.String() + ","
-	}
-	if f.closed {
-		out += "|"
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.free)) {
-		out += name + ","
-	}
-	return out
-}
-
 // partner is the focus on what an element of f matches on the other side of b.
 func (f focus) partner(b *plan.Binary) focus {
 	if b.On {
