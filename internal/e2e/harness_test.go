@@ -179,16 +179,23 @@ func (s *server) ended(code int) {
 }
 
 // eventually polls until f returns nil.
-func eventually(t *testing.T, within time.Duration, f func() error) {
+func eventually(t *testing.T, limit time.Duration, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(within)
+	if err := within(limit, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// within polls until f returns nil, and returns its last error when the time is over.
+func within(limit time.Duration, f func() error) error {
+	deadline := time.Now().Add(limit)
 	for {
 		err := f()
 		if err == nil {
-			return
+			return nil
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %v", within, err)
+			return fmt.Errorf("not within %s: %w", limit, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,7 +27,7 @@ const killConfig = `
 global: {evaluation_interval: 1s}
 rule_files: [rules.yml]
 tocsin:
-  notifications: {alertmanager_config: alertmanager.yml}
+  notifications: {alertmanager_config: alertmanager.yml, min_backoff: 100ms, max_backoff: 300ms}
   self_scrape: {enabled: false}
   rules: {resend_delay: 5s}
 `
@@ -69,12 +71,13 @@ func TestAlertsSurviveKill9(t *testing.T) {
 			t.Logf("%d crashes after %s", i+1, time.Since(began).Round(time.Second))
 		}
 	}
-	k.settle()
+	unsettled := k.settle()
 	ticks := k.ticks()
 	k.now.stop()
 	j := k.judge(ticks)
 	t.Logf("seed %d: %s", seed, j.summary())
 	j.report(t)
+	require.NoError(t, unsettled, "after the last start")
 }
 
 func newKilling(t *testing.T, seed uint64) *killing {
@@ -83,7 +86,15 @@ func newKilling(t *testing.T, seed uint64) *killing {
 	k.hook, err = sim.NewWebhook()
 	require.NoError(t, err)
 	t.Cleanup(func() { k.hook.Close() })
-	k.hook.Always(sim.Behaviour{Delay: 3 * time.Millisecond}) // so that kills hit deliveries under way, too
+	k.hook.Always(sim.Behaviour{Delay: 25 * time.Millisecond}) // so that kills hit deliveries under way,
+	unreliable := make([]sim.Behaviour, 100_000)               // and messages that have to be tried again
+	for i := range unreliable {
+		unreliable[i].Delay = 25 * time.Millisecond
+		if k.chance.IntN(7) == 0 {
+			unreliable[i].Status = http.StatusServiceUnavailable
+		}
+	}
+	k.hook.Script(unreliable...)
 	write(t, k.dir, "tocsin.yml", killConfig)
 	write(t, k.dir, "rules.yml", killRules)
 	write(t, k.dir, "rules.tocsin.yml", killSideRules)
@@ -164,32 +175,36 @@ func (k *killing) checkLedger() {
 	require.True(k.t, r.OK(), "after crash %d: %v", len(k.lives), r.Problems)
 }
 
-// settle lets everything come to rest: first as it is, then with every alert over.
-func (k *killing) settle() {
+// settle lets everything come to rest, first as it is, then with every alert over, and says what did not.
+func (k *killing) settle() error {
 	k.t.Helper()
 	k.run()
 	k.awaitReady()
 	k.world.freeze()
-	eventually(k.t, 90*time.Second, func() error { return k.agrees() })
+	asItIs := within(90*time.Second, k.agrees)
 	k.endsAt = time.Now()
 	k.world.end()
-	eventually(k.t, 90*time.Second, func() error {
-		if n := len(k.active()); n > 0 {
-			return fmt.Errorf("%d alerts are active still: %v", n, k.active())
-		}
-		last := map[string]string{}
-		for _, h := range hear(k.hook.Requests()) {
-			last[h.alert] = h.status
-		}
-		for alert, status := range last {
-			if status != "resolved" {
-				return fmt.Errorf("%s is over, and the last word of it is %q", alert, status)
-			}
-		}
-		return nil
-	})
+	over := within(90*time.Second, k.over)
 	k.world.halt()
 	k.life().ended = time.Now()
+	return errors.Join(asItIs, over)
+}
+
+// over reports whether no alert is active, and the receiver knows.
+func (k *killing) over() error {
+	if active := k.active(); len(active) > 0 {
+		return fmt.Errorf("%d alerts are active still: %v", len(active), active)
+	}
+	last := map[string]string{}
+	for _, h := range hear(k.hook.Requests()) {
+		last[h.alert] = h.status
+	}
+	for alert, status := range last {
+		if status != "resolved" {
+			return fmt.Errorf("%s is over, and the last word of it is %q", alert, status)
+		}
+	}
+	return nil
 }
 
 // active returns the state of each alert that is active.
@@ -274,6 +289,9 @@ type heard struct {
 
 func hear(requests []sim.WebhookRequest) (all []heard) {
 	for _, r := range requests {
+		if r.Status != http.StatusOK {
+			continue
+		}
 		for _, a := range r.Message.Alerts {
 			all = append(all, heard{r.Received, a.Status, a.Labels["alertname"] + "/" + a.Labels["id"], a.StartsAt, a.EndsAt})
 		}
