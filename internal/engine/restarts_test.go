@@ -128,7 +128,7 @@ func (c *comparison) alert(key string, want, got *history) {
 		if together {
 			c.same(key, between(a, at, end), between(b, at, end), want)
 		}
-		if at = end.Add(startTime); i < len(want.kills) && together {
+		if at = end.Add(startTime); i < len(want.kills) && together && !at.After(want.end) { // The end cuts what comes late.
 			x, y := between(a, end, at), between(b, end, at)
 			switch together = c.undisturbed(key, x); {
 			case together:
