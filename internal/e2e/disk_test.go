@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -213,6 +214,34 @@ func (s *server) remoteWriteOf(name, id string, v float64) (code int, body strin
 		http.Header{"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {"snappy"}}, snappy.Encode(nil, raw))
 }
 
+// wantTrouble waits until the status says of the ledger's trouble what it should; nothing means that there is none.
+func (s *server) wantTrouble(parts ...string) {
+	s.t.Helper()
+	eventually(s.t, 60*time.Second, func() error {
+		var out struct {
+			Data struct {
+				Ledger struct {
+					Open, Healthy bool
+					Trouble       string
+				}
+			}
+		}
+		body := s.get("/api/v1/status", 200)
+		if err := json.Unmarshal([]byte(body), &out); err != nil {
+			return err
+		}
+		l := out.Data.Ledger
+		ok := l.Open && l.Healthy == (len(parts) == 0)
+		for _, p := range parts {
+			ok = ok && strings.Contains(l.Trouble, p)
+		}
+		if !ok {
+			return fmt.Errorf("the status says of the ledger %+v, want %q: %s", l, parts, body)
+		}
+		return nil
+	})
+}
+
 // wantTransitions expects the ledger, which nobody has open, to have n transitions of a rule to the state since the start,
 // and nothing to be wrong with it.
 func (d *faultyDisk) wantTransitions(to alert.State, rule string, n int) {
@@ -258,11 +287,13 @@ func TestFullDisk(t *testing.T) {
 	d.wantMetric("tocsin_ledger_errors_total", map[string]string{"doing": "commit"}, func(v float64) bool { return v > 0 })
 	d.wantMetric("tocsin_ledger_queue", map[string]string{"kind": "transition"}, func(v float64) bool { return v > 0 })
 	wantHeard(t, d.hook, "resolved", "Within", heavy)
+	d.wantTrouble("ledger.db cannot be written since", "the disk is full: free some space on it", "alerts go on")
 	require.Equal(t, 200, must(d.do(http.MethodGet, "/-/healthy", nil, nil)))
 
 	// Room again.
 	require.NoError(t, os.Remove(filler))
 	d.wantLog("level=INFO", "The ledger can write again")
+	d.wantTrouble()
 	d.wantMetric("tocsin_ledger_queue", nil, func(v float64) bool { return v == 0 })
 	d.wantMetric("tocsin_ledger_dropped_total", nil, func(v float64) bool { return v == 0 })
 	eventually(t, 30*time.Second, func() error {
@@ -311,6 +342,7 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 	wantHeard(t, d.hook, "resolved", "Within", heavy)
 	d.wantLog("level=ERROR", "The ledger cannot write", "not mounted read-only")
 	d.wantMetric("tocsin_ledger_queue", map[string]string{"kind": "transition"}, func(v float64) bool { return v > 0 })
+	d.wantTrouble("ledger.db cannot be written since", "not mounted read-only", "alerts go on")
 	require.Equal(t, 5, must(d.remoteWrite("disk_input", 0))/100)
 	require.Equal(t, 200, must(d.do(http.MethodGet, "/-/healthy", nil, nil)))
 
