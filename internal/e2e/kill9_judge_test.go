@@ -185,8 +185,8 @@ func (j *judge) noteFor(s *suspect, e ledger.Recorded) {
 	over := false
 	for _, l := range j.lives {
 		over = over || l.ended.After(e.ActiveAt) && l.ended.Before(e.At)
-		// It lived from before the moment until after the alert fired, and had seen its first evaluations.
-		if !l.ready.IsZero() && l.ready.Add(2*time.Second).Before(due) && l.ended.After(e.At) {
+		// It lived from before the moment until after the alert fired, had seen its first evaluations, and the series was there.
+		if surely(s.said(), due, isHot) && !l.ready.IsZero() && l.ready.Add(2*time.Second).Before(due) && l.ended.After(e.At) {
 			j.latest = max(j.latest, e.At.Sub(due))
 		}
 	}

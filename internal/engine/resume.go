@@ -246,6 +246,7 @@ func (e *Engine) announce(now time.Time) {
 	for _, r := range e.runners { // Only written under applying, too.
 		all = r.group.appendKnown(all, now)
 	}
+	all = e.appendEnds(all, all)
 	if len(all) > 0 {
 		e.opts.Notify(context.WithoutCancel(e.evalCtx), all)
 	}

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -240,6 +241,46 @@ func TestResolvedIsTold(t *testing.T) {
 				require.Empty(l.t, l.engine.Snapshots())
 			})
 		})
+	}
+}
+
+// An end is told also where the alert is pending again by the time at which the process dies, or was and is over.
+func TestResolvedIsToldOfWhatIsPendingAgain(t *testing.T) {
+	for _, forgotten := range []bool{false, true} {
+		for _, down := range []time.Duration{0, 20 * minute} {
+			t.Run(fmt.Sprint(forgotten, " ", down), func(t *testing.T) {
+				live(t, `groups: [{name: g, rules: [{alert: A, expr: x > 1, for: 1m}]}]`, func(l *lives) {
+					l.series["x"] = 2
+					l.start()
+					l.run(2 * minute)
+					l.series["x"] = 0
+					l.run(30 * second)
+					l.series["x"] = 2
+					l.run(20 * second)
+					moves := []string{"A inactive>pending condition", "A pending>firing for_elapsed", "A firing>inactive cleared", "A inactive>pending condition"}
+					if forgotten {
+						l.series["x"] = 0
+						l.run(20 * second)
+						moves = append(moves, "A pending>inactive cleared")
+					}
+					l.expect(moves, []string{"A firing", "A resolved cleared"})
+					fired, ended := l.transitions[1].At, l.transitions[2].At
+					var again []alert.Outgoing
+					l.change = func(o *engine.Options) {
+						notify := o.Notify
+						o.Notify = func(ctx context.Context, all []alert.Outgoing) {
+							again = append(again, all...)
+							notify(ctx, all)
+						}
+					}
+					l.restart(down)
+					_, sent := l.told()
+					require.Equal(l.t, []string{"A resolved cleared"}, sent)
+					require.True(l.t, again[0].StartsAt.Equal(fired) && again[0].EndsAt.Equal(ended), "%+v", again[0])
+					require.NotEmpty(l.t, again[0].GeneratorURL)
+				})
+			})
+		}
 	}
 }
 
