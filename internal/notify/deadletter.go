@@ -159,7 +159,8 @@ func (o *outbox) resend(id uint64) error {
 	return nil
 }
 
-// Discard forgets a dead letter, or a message that waits. One that is under way may be delivered all the same.
+// Discard forgets a dead letter, or a message that waits. One that is under way may be delivered all the same, but is not
+// tried again.
 func (n *Notifier) Discard(id uint64) error {
 	if n.outbox == nil {
 		return errNoLedger
@@ -176,7 +177,8 @@ func (o *outbox) discard(id uint64) error {
 	if it != nil {
 		l := o.port(it.msg.target).lane(it.msg.lane().group)
 		if l.flying && l.items[0] == it {
-			it = nil // What comes of the attempt settles it.
+			it.discarded = true // What comes of the attempt ends it.
+			it = nil
 		} else {
 			o.takeOut(l, it)
 			o.settleLane(l)

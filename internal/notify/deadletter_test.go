@@ -3,6 +3,7 @@ package notify
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,4 +197,27 @@ receivers:
 	})
 	eventually(t, "and nothing else waits", func() bool { w := n.Waiting(); return len(w) == 1 && w[0].ID == first.ID })
 	require.Equal(t, first.CreatedAt, n.Waiting()[0].CreatedAt)
+}
+
+// What is discarded while it is under way, as it is most of the time where a receiver hangs, is not tried again.
+func TestDiscardedUnderWay(t *testing.T) {
+	for _, status := range []int{http.StatusInternalServerError, http.StatusBadRequest} {
+		h := newHook(t).block()
+		h.answer(status)
+		reg := prometheus.NewRegistry()
+		n := startWithLedger(t, Options{Registerer: reg}, strings.ReplaceAll(withSpare(h.URL, h.URL), "300ms", "20s"))
+		send(n, firing("A"))
+		eventually(t, "under way", func() bool { w := n.Waiting(); return len(w) == 1 && w[0].ID != 0 && w[0].Delivering })
+		id := n.Waiting()[0].ID
+		require.NoError(t, n.Discard(id))
+		require.Empty(t, n.Waiting())
+		require.ErrorIs(t, n.Discard(id), ledger.ErrNoSuchEntry)
+		h.release()
+		eventually(t, "over", func() bool { return metric(t, reg, "tocsin_notify_outbox_waiting") == 0 })
+		h.answer(http.StatusOK)
+		calm()
+		require.Equal(t, 1, h.called(), "nobody is told")
+		require.Empty(t, deadLetters(t, n))
+		require.Zero(t, metric(t, reg, "tocsin_notify_outbox_dead_total", "reason=refused"))
+	}
 }

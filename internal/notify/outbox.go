@@ -107,7 +107,9 @@ type item struct {
 	refused  error     // for good, before it was known whether it is stored
 	failedAt time.Time // when it was last counted as failed
 	claimed  bool      // is being sent to the fallback receiver
-	next     time.Time
+	// discarded says that a person had it forgotten while it was under way: it is not tried again.
+	discarded bool
+	next      time.Time
 
 	delivered atomic.Bool
 	decided   chan struct{} // closed when the pipeline need not wait any more
@@ -186,9 +188,10 @@ func (o *outbox) put(it *item) (replaces bool, err error) {
 	return false, nil
 }
 
-// replaceableBy reports whether it waits, in the ledger, and next says the same.
+// replaceableBy reports whether it waits, in the ledger, and next says the same. One that is just being sent to the fallback
+// receiver is noted to be, and stays what it is meanwhile.
 func (it *item) replaceableBy(next *item) bool {
-	return it.stored == inLedger && next.msg.repeats(it.msg)
+	return it.stored == inLedger && !it.claimed && next.msg.repeats(it.msg)
 }
 
 // take gives it the place and the history of an older item that says the same.
