@@ -28,11 +28,14 @@ func (o *outbox) giveUp(it *item, metric, reason string) {
 func (o *outbox) toDeadLetters(it *item, reason string) {
 	o.logger.Error("A message was not delivered and is a dead letter now", "receiver", it.msg.Receiver,
 		"integration", it.msg.Integration, "index", it.msg.Index, "group", it.msg.GroupKey, "notification", it.id, "reason", reason)
-	bury := ledger.Burial{ID: it.id, Error: reason}
+	bury := ledger.Burial{ID: it.id, Error: reason, Attempts: it.attempts, InPlaceOf: o.dead.repeatedBy(it)}
 	o.mu.Lock()
 	to := o.claimFallback(it)
 	o.mu.Unlock()
 	err := o.sendFallback(it, to, &bury)
+	if err == nil {
+		o.dead.note(it)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.gone(1)

@@ -38,6 +38,7 @@ type outbox struct {
 	counted *upstreamMetrics
 	// record takes note of an attempt, or of a message that is given up.
 	record func(m *message, id uint64, d Delivery, outcome ledger.Outcome, answer string)
+	dead   *deadLetters
 	// receiverData is what the notification log keeps for an integration, and keepData changes it.
 	receiverData *receiverData
 	settings     *atomic.Pointer[Settings]
@@ -120,6 +121,7 @@ type item struct {
 func (n *Notifier) newOutbox() *outbox {
 	o := &outbox{
 		ledger: n.opts.Ledger, logger: n.logger, metrics: n.metrics.outbox, counted: n.upstreamMetrics, record: n.recordAttempt,
+		dead:         newDeadLetters(func() { n.metrics.outbox.forgotten.WithLabelValues("dead_letter").Inc() }),
 		receiverData: &receiverData{n.told}, settings: &n.settings, ports: map[target]*port{}, items: map[uint64]*item{},
 		sweeps: make(chan struct{}), idle: make(chan struct{}), rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
