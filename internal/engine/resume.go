@@ -170,19 +170,19 @@ func (r *reload) takeUp(t *takenRule, now time.Time) {
 func (r *reload) endAbandoned(now time.Time, isFiring func(alert.Outgoing) bool) {
 	e := r.engine
 	ctx := context.WithoutCancel(e.evalCtx)
-	for len(r.abandoned) > 0 {
-		first := r.abandoned[0].Key()
-		of := versionOf(&first)
-		var all []ledger.Instance
-		r.abandoned = slices.DeleteFunc(r.abandoned, func(in ledger.Instance) bool {
-			key := in.Key()
-			same := versionOf(&key) == of
-			if same {
-				all = append(all, in)
-			}
-			return same
-		})
-		entries, heirs := r.endVersion(of, all, now)
+	var order []version
+	left := map[version][]ledger.Instance{}
+	for i := range r.abandoned {
+		key := r.abandoned[i].Key()
+		of := versionOf(&key)
+		if left[of] == nil {
+			order = append(order, of)
+		}
+		left[of] = append(left[of], r.abandoned[i])
+	}
+	r.abandoned = nil
+	for _, of := range order {
+		entries, heirs := r.endVersion(of, left[of], now)
 		for i := range entries {
 			e.metrics.countTransition(&entries[i].Transition)
 			if e.opts.OnTransition != nil {
