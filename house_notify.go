@@ -15,7 +15,7 @@ import (
 func (h *house) openNotify(dir string, cfg *config.Config, reg prometheus.Registerer) (err error) {
 	h.notifier, err = notify.New(notify.Options{
 		Tenant:       h.id,
-		Logger:       h.logger.With("part", "notify"),
+		Logger:       h.server.logger.With("part", "notify"), // It names the tenant itself.
 		Registerer:   reg,
 		Dir:          filepath.Join(dir, "notify"),
 		ExternalURL:  h.external,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -56,14 +57,18 @@ func (c *explainCmd) Run(ctx context.Context, s streams) error {
 }
 
 func (c *explainCmd) params(now time.Time) (url.Values, error) {
-	params := url.Values{"alert": {c.Alert}, "format": {"text"}}
+	alert, matchers := c.Alert, c.Labels
+	if name, rest, ok := strings.Cut(alert, "{"); ok && strings.HasSuffix(rest, "}") { // As alerts are printed.
+		alert, matchers = strings.TrimSpace(name), append([]string{"{" + rest}, matchers...)
+	}
+	params := url.Values{"alert": {alert}, "format": {"text"}}
 	if c.WhyNot {
-		params = url.Values{"rule": {c.Alert}, "format": {"text"}}
+		params = url.Values{"rule": {alert}, "format": {"text"}}
 	}
 	if c.JSON {
 		params.Set("format", "json")
 	}
-	selector, err := selectorOf(c.Labels)
+	selector, err := selectorOf(matchers)
 	if err != nil {
 		return nil, err
 	}

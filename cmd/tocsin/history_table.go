@@ -91,7 +91,11 @@ func toldTexts(ds []pastDelivery) []string {
 	}
 	var out []string
 	for _, d := range ds {
-		text := d.Receiver + "/" + d.Integration + " "
+		text := d.Receiver
+		if d.Integration != "" { // What is muted, is for all of the receiver's.
+			text += "/" + d.Integration
+		}
+		text += " "
 		switch d.Outcome {
 		case "delivered":
 			text += "delivered in " + seconds(d.Latency)

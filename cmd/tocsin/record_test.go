@@ -128,6 +128,7 @@ func (r *recordServer) record(t *testing.T) {
 	r.ledger.RecordDelivery(d)
 	d.Attempt, d.Latency, d.Outcome, d.Answer = 2, 4*time.Millisecond, ledger.Delivered, "status 200"
 	r.ledger.RecordDelivery(d)
+	r.ledger.RecordDelivery(ledger.Delivery{At: begin(), Receiver: "pager", Alerts: d.Alerts, Outcome: ledger.Muted, Answer: "silenced by eva"})
 	require.NoError(t, r.ledger.Settle(0))
 	require.NoError(t, r.ledger.Record([]ledger.Entry{change(alert.Firing, alert.Inactive, 690, 4)}, nil, nil))
 }
@@ -147,6 +148,7 @@ func TestHistoryAsATable(t *testing.T) {
 2026-03-14 09:11:30  firing → resolved   HighLoad {instance="db-1"}  1.25     > 3.5      1m30s  01234567  850µs  –
 2026-03-14 09:10:00  pending → firing    HighLoad {instance="db-1"}  4.18373  > 3.5      10m0s  01234567  850µs  pager/webhook failed: status 500 [31m
                                                                                                                  pager/webhook delivered in 4ms, attempt 2
+                                                                                                                 pager muted: silenced by eva
 2026-03-14 09:00:00  inactive → pending  HighLoad {instance="db-1"}  4        > 3.5      –      01234567  850µs  –
 `, out)
 	mark := change(alert.Firing, alert.Firing, 700, 4)

@@ -170,70 +170,94 @@ func (r *reload) takeUp(t *takenRule, now time.Time) {
 func (r *reload) endAbandoned(now time.Time, isFiring func(alert.Outgoing) bool) {
 	e := r.engine
 	ctx := context.WithoutCancel(e.evalCtx)
-	for len(r.abandoned) > 0 {
-		first := r.abandoned[0].Key()
-		of := versionOf(&first)
-		var all []ledger.Instance
-		r.abandoned = slices.DeleteFunc(r.abandoned, func(in ledger.Instance) bool {
-			key := in.Key()
-			same := versionOf(&key) == of
-			if same {
-				all = append(all, in)
-			}
-			return same
-		})
-		entries, heirs := r.endVersion(of, all, now)
-		for i := range entries {
-			e.metrics.countTransition(&entries[i].Transition)
-			if e.opts.OnTransition != nil {
-				e.opts.OnTransition(ctx, entries[i].Transition)
-			}
+	var order []version
+	left := map[version][]ledger.Instance{}
+	for i := range r.abandoned {
+		key := r.abandoned[i].Key()
+		of := versionOf(&key)
+		if left[of] == nil {
+			order = append(order, of)
 		}
-		told := slices.DeleteFunc(heirs.AppendDue(nil, knownParams(e.opts.ResendDelay, DefaultInterval), now), isFiring)
-		if len(told) > 0 && e.opts.Notify != nil {
-			e.opts.Notify(ctx, told)
+		left[of] = append(left[of], r.abandoned[i])
+	}
+	r.abandoned = nil
+	var end ending
+	for i, of := range order {
+		end.add(e.endVersion(of, left[of], now))
+		if i == len(order)-1 || end.size() >= endTogether {
+			e.tellEnd(ctx, end, now, isFiring)
+			end = ending{}
 		}
 	}
 }
 
-// endVersion makes durable that all, alerts of a rule that is gone, are over, and returns those that are to be told of.
-func (r *reload) endVersion(of version, all []ledger.Instance, now time.Time) (entries []ledger.Entry, heirs *alert.Set) {
-	e := r.engine
-	var known alert.Set
+// endTogether is how many alerts of rules that are gone share a sync.
+const endTogether = 4096
+
+// ending is what becomes of alerts whose rules are gone.
+type ending struct {
+	entries []ledger.Entry
+	left    []ledger.Instance // which stay for a while
+	keys    []ledger.InstanceKey
+	told    []alert.Outgoing
+}
+
+func (d *ending) add(o ending) {
+	d.entries, d.left = append(d.entries, o.entries...), append(d.left, o.left...)
+	d.keys, d.told = append(d.keys, o.keys...), append(d.told, o.told...)
+}
+
+func (d *ending) size() int { return len(d.left) + len(d.keys) }
+
+// tellEnd makes durable that alerts are over, and tells it.
+func (e *Engine) tellEnd(ctx context.Context, end ending, now time.Time, isFiring func(alert.Outgoing) bool) {
+	if err := e.opts.Ledger.Record(end.entries, end.left, end.keys); err != nil && !errors.Is(err, ledger.ErrNotDurable) {
+		e.opts.Logger.Error("The ledger did not take the end of alerts whose rules are gone", "err", err)
+	}
+	e.bequeath(end.left, now)
+	for i := range end.entries {
+		e.metrics.countTransition(&end.entries[i].Transition)
+		if e.opts.OnTransition != nil {
+			e.opts.OnTransition(ctx, end.entries[i].Transition)
+		}
+	}
+	told := slices.DeleteFunc(end.told, isFiring)
+	if len(told) > 0 && e.opts.Notify != nil {
+		e.opts.Notify(ctx, told)
+	}
+}
+
+// endVersion ends all, alerts of a rule that is gone.
+func (e *Engine) endVersion(of version, all []ledger.Instance, now time.Time) (end ending) {
+	var known, heirs alert.Set
 	var alerts []alert.Alert
-	var keys []ledger.InstanceKey
 	for i := range all {
 		if err := known.Resume([]alert.Alert{all[i].Alert}); err != nil {
 			e.opts.Logger.Error("An alert of a rule that is gone is forgotten: what the ledger says of it cannot be",
 				"file", of.file, "group", of.group, "rule", of.rule, "err", err)
-			keys = append(keys, all[i].Key())
+			end.keys = append(end.keys, all[i].Key())
 			continue
 		}
 		alerts = append(alerts, all[i].Alert)
 	}
-	heirs = &alert.Set{}
 	if err := errors.Join(known.Resume(alerts), heirs.Resume(alerts)); err != nil {
 		panic("BUG: alerts with the same key: " + err.Error())
 	}
 	for _, t := range known.AppendDropped(nil, now) {
 		t.File, t.Group, t.Rule, t.RuleID = of.file, of.group, of.rule, of.id
-		entries = append(entries, ledger.Entry{Transition: t})
+		end.entries = append(end.entries, ledger.Entry{Transition: t})
 	}
 	heirs.Retire(now)
-	var left []ledger.Instance
 	for i := range heirs.Len() {
-		left = append(left, ledger.Instance{File: of.file, Group: of.group, Rule: of.rule, RuleID: of.id, Alert: heirs.At(i)})
+		end.left = append(end.left, ledger.Instance{File: of.file, Group: of.group, Rule: of.rule, RuleID: of.id, Alert: heirs.At(i)})
 	}
 	for i := range known.Len() {
 		if ls := known.At(i).Labels; !heirs.Has(ls) {
-			keys = append(keys, ledger.InstanceKey{File: of.file, Group: of.group, Rule: of.rule, RuleID: of.id, Labels: ls})
+			end.keys = append(end.keys, ledger.InstanceKey{File: of.file, Group: of.group, Rule: of.rule, RuleID: of.id, Labels: ls})
 		}
 	}
-	if err := e.opts.Ledger.Record(entries, left, keys); err != nil && !errors.Is(err, ledger.ErrNotDurable) {
-		e.opts.Logger.Error("The ledger did not take the end of a rule's alerts", "rule", of.rule, "err", err)
-	}
-	e.bequeath(left, now)
-	return entries, heirs
+	end.told = heirs.AppendDue(nil, knownParams(e.opts.ResendDelay, DefaultInterval), now)
+	return end
 }
 
 // announce hands all alerts that were taken up to whoever notifies, at once, so that inhibiting ones are there before

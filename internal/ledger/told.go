@@ -42,6 +42,10 @@ type Replacement struct {
 type Burial struct {
 	ID    uint64
 	Error string
+	// Attempts is how many failed.
+	Attempts int
+	// InPlaceOf is an older dead letter that says the same and is forgotten; 0 for none. One that waits again stays.
+	InPlaceOf uint64
 }
 
 // ChangeOutbox makes a change and returns the IDs of what was enqueued, 0 for what was not, when it is on disk. On an
@@ -93,7 +97,11 @@ func (c *OutboxChange) apply(s *session, now time.Time, ids []uint64) error {
 		}
 	}
 	for _, b := range c.Bury {
-		if _, err := s.exec("UPDATE outbox SET state=?, error=? WHERE id=?", int(DeadLetter), b.Error, b.ID); err != nil {
+		_, err := s.exec("UPDATE outbox SET state=?, error=?, attempts=? WHERE id=?", int(DeadLetter), b.Error, b.Attempts, b.ID)
+		if err == nil && b.InPlaceOf != 0 {
+			_, err = s.exec("DELETE FROM outbox WHERE id=? AND state=?", b.InPlaceOf, int(DeadLetter))
+		}
+		if err != nil {
 			return err
 		}
 	}

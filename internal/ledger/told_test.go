@@ -20,7 +20,7 @@ func TestChangeOutbox(t *testing.T) {
 	require.Equal(t, []uint64{1, 2}, ids)
 
 	ids, err = l.ChangeOutbox(OutboxChange{
-		Enqueue: []Notification{{Key: "a", Payload: []byte("lost")}}, Told: told("y"), Bury: []Burial{{2, "too old"}},
+		Enqueue: []Notification{{Key: "a", Payload: []byte("lost")}}, Told: told("y"), Bury: []Burial{{ID: 2, Error: "too old", Attempts: 3}},
 		Unless: func() bool { return true },
 	})
 	require.NoError(t, err)
@@ -47,6 +47,7 @@ func TestChangeOutbox(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, dead, 1)
 		require.Equal(t, "too old", dead[0].LastError)
+		require.Equal(t, 3, dead[0].Attempts)
 		kept, err := l.Told()
 		require.NoError(t, err)
 		require.Equal(t, told("y"), kept)
@@ -124,4 +125,30 @@ func TestRecurringIsKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []Recurring{{ID: 2, Data: []byte("b")}}, all)
 	require.NoError(t, l.Close())
+}
+
+// A dead letter takes the place of an older one, unless that waits again.
+func TestBurialInPlaceOf(t *testing.T) {
+	l := openAt(t, t.TempDir())
+	defer func() { require.NoError(t, l.Close()) }()
+	ids, err := l.ChangeOutbox(OutboxChange{Enqueue: []Notification{{Key: "a"}, {Key: "a"}, {Key: "a"}}})
+	require.NoError(t, err)
+	bury := func(id, inPlaceOf uint64) {
+		t.Helper()
+		_, err := l.ChangeOutbox(OutboxChange{Bury: []Burial{{ID: id, Error: "refused", Attempts: 1, InPlaceOf: inPlaceOf}}})
+		require.NoError(t, err)
+	}
+	bury(ids[0], 0)
+	bury(ids[1], ids[0])
+	dead, err := l.Dead()
+	require.NoError(t, err)
+	require.Len(t, dead, 1)
+	require.Equal(t, ids[1], dead[0].ID)
+
+	require.NoError(t, l.Revive(ids[1]))
+	bury(ids[2], ids[1])
+	waiting, err := l.Waiting()
+	require.NoError(t, err)
+	require.Len(t, waiting, 1)
+	require.Equal(t, ids[1], waiting[0].ID)
 }

@@ -73,6 +73,17 @@ func (a *acks) of(ls labels.Labels, began, now time.Time) (ledger.Ack, bool) {
 	return ledger.Ack{}, false
 }
 
+// prune lets go of acknowledgements that ended by themselves.
+func (a *acks) prune(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for h, all := range a.byHash {
+		if slices.ContainsFunc(all, func(o ledger.Ack) bool { return expired(&o, now) }) {
+			a.set(h, slices.DeleteFunc(slices.Clone(all), func(o ledger.Ack) bool { return expired(&o, now) }))
+		}
+	}
+}
+
 func expired(a *ledger.Ack, now time.Time) bool { return !a.Until.IsZero() && !a.Until.After(now) }
 
 // ended ends the acknowledgement of an alert that ended; keep writes it down.
@@ -109,7 +120,8 @@ func (n *Notifier) keepAcks() {
 	for {
 		select {
 		case <-n.acks.wake:
-		case <-again.C:
+		case now := <-again.C:
+			n.acks.prune(now)
 		case <-n.stop:
 			n.writeEnded()
 			return

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -216,4 +217,20 @@ func TestAnnotations(t *testing.T) {
 	require.Empty(t, h.got()[0].Alerts[0].Annotations)
 	require.Equal(t, map[string]string{"tocsin_clearing_value": "0.25", "tocsin_duration": "4m12s", "tocsin_reason": "cleared"},
 		h.got()[1].Alerts[0].Annotations)
+}
+
+// What is over by itself is not kept in memory until its alert ends.
+func TestAcknowledgementsThatAreOverAreForgotten(t *testing.T) {
+	now := time.Now()
+	of := func(id uint64, until time.Time) ledger.Ack {
+		return ledger.Ack{ID: id, Labels: labels.FromStrings("i", strconv.Itoa(int(id))), At: now, Until: until}
+	}
+	a := newAcks([]ledger.Ack{of(1, now.Add(time.Second)), of(2, now.Add(time.Hour)), of(3, time.Time{})})
+	a.prune(now.Add(time.Minute))
+	require.Len(t, a.byHash, 2)
+	for id, want := range map[uint64]bool{1: false, 2: true, 3: true} {
+		ack := of(id, time.Time{})
+		_, ok := a.of(ack.Labels, now, now)
+		require.Equal(t, want, ok, id)
+	}
 }

@@ -28,11 +28,14 @@ func (o *outbox) giveUp(it *item, metric, reason string) {
 func (o *outbox) toDeadLetters(it *item, reason string) {
 	o.logger.Error("A message was not delivered and is a dead letter now", "receiver", it.msg.Receiver,
 		"integration", it.msg.Integration, "index", it.msg.Index, "group", it.msg.GroupKey, "notification", it.id, "reason", reason)
-	bury := ledger.Burial{ID: it.id, Error: reason}
+	bury := ledger.Burial{ID: it.id, Error: reason, Attempts: it.attempts, InPlaceOf: o.dead.repeatedBy(it)}
 	o.mu.Lock()
 	to := o.claimFallback(it)
 	o.mu.Unlock()
 	err := o.sendFallback(it, to, &bury)
+	if err == nil {
+		o.dead.note(it)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.gone(1)
@@ -159,7 +162,8 @@ func (o *outbox) resend(id uint64) error {
 	return nil
 }
 
-// Discard forgets a dead letter, or a message that waits. One that is under way may be delivered all the same.
+// Discard forgets a dead letter, or a message that waits. One that is under way may be delivered all the same, but is not
+// tried again.
 func (n *Notifier) Discard(id uint64) error {
 	if n.outbox == nil {
 		return errNoLedger
@@ -176,7 +180,8 @@ func (o *outbox) discard(id uint64) error {
 	if it != nil {
 		l := o.port(it.msg.target).lane(it.msg.lane().group)
 		if l.flying && l.items[0] == it {
-			it = nil // What comes of the attempt settles it.
+			it.discarded = true // What comes of the attempt ends it.
+			it = nil
 		} else {
 			o.takeOut(l, it)
 			o.settleLane(l)

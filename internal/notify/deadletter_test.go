@@ -3,6 +3,7 @@ package notify
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func recorded(t *testing.T, l *ledger.Ledger) []ledger.Delivery {
 	return page.Entries[0].Deliveries
 }
 
-func deadLetters(t *testing.T, n *Notifier) []Pending {
+func deadLettersOf(t *testing.T, n *Notifier) []Pending {
 	t.Helper()
 	dead, err := n.DeadLetters()
 	require.NoError(t, err)
@@ -58,8 +59,8 @@ func TestRefusedForGood(t *testing.T) {
 	s.FallbackReceiver = "spare"
 	n := startWithLedger(t, Options{Registerer: reg, Settings: s}, withSpare(h.URL, spare.URL))
 	send(n, firing("A", "i", "1"))
-	eventually(t, "it is a dead letter", func() bool { return len(deadLetters(t, n)) == 1 })
-	dead := deadLetters(t, n)[0]
+	eventually(t, "it is a dead letter", func() bool { return len(deadLettersOf(t, n)) == 1 })
+	dead := deadLettersOf(t, n)[0]
 	require.Contains(t, dead.LastError, "refused: unexpected status code 400")
 	require.Equal(t, []any{"hook", "webhook", 0}, []any{dead.Receiver, dead.Integration, dead.Index})
 	require.Equal(t, labels.FromStrings("alertname", "A", "i", "1"), dead.Alerts[0].Labels)
@@ -68,13 +69,13 @@ func TestRefusedForGood(t *testing.T) {
 	calm()
 	require.Equal(t, 1, h.called(), "once is enough")
 	require.Len(t, spare.got(), 2)
-	require.True(t, deadLetters(t, n)[0].FallbackSent)
+	require.True(t, deadLettersOf(t, n)[0].FallbackSent)
 
 	require.NoError(t, n.Resend(dead.ID))
-	eventually(t, "refused again", func() bool { return h.called() == 2 && len(deadLetters(t, n)) == 1 })
+	eventually(t, "refused again", func() bool { return h.called() == 2 && len(deadLettersOf(t, n)) == 1 })
 	h.answer(http.StatusOK)
 	require.NoError(t, n.Resend(dead.ID))
-	eventually(t, "told", func() bool { return len(h.got()) == 1 && len(deadLetters(t, n)) == 0 })
+	eventually(t, "told", func() bool { return len(h.got()) == 1 && len(deadLettersOf(t, n)) == 0 })
 	require.Len(t, spare.got(), 2, "the fallback receiver was told before")
 	require.ErrorIs(t, n.Resend(dead.ID+100), ledger.ErrNoSuchEntry)
 	require.Equal(t, 2.0, metric(t, reg, "tocsin_notify_outbox_dead_total", "reason=refused"))
@@ -95,18 +96,18 @@ func TestTooOld(t *testing.T) {
 	a := firing("A")
 	send(n, a)
 	eventually(t, "the fallback receiver is told", func() bool { return len(spare.got()) == 2 })
-	require.Empty(t, deadLetters(t, n), "it is tried on")
+	require.Empty(t, deadLettersOf(t, n), "it is tried on")
 	send(n, over(a))
-	eventually(t, "both are dead letters", func() bool { return len(deadLetters(t, n)) == 2 })
-	require.Contains(t, deadLetters(t, n)[0].LastError, "not delivered for 2s")
+	eventually(t, "both are dead letters", func() bool { return len(deadLettersOf(t, n)) == 2 })
+	require.Contains(t, deadLettersOf(t, n)[0].LastError, "not delivered for 2s")
 	require.Empty(t, n.Waiting())
 	eventually(t, "also of the end", func() bool { return len(spare.got()) == 4 })
 
 	h.answer(http.StatusOK)
-	dead := deadLetters(t, n)
+	dead := deadLettersOf(t, n)
 	require.NoError(t, n.Discard(dead[1].ID))
 	require.NoError(t, n.Resend(dead[0].ID))
-	eventually(t, "told", func() bool { return len(h.got()) == 1 && len(deadLetters(t, n)) == 0 })
+	eventually(t, "told", func() bool { return len(h.got()) == 1 && len(deadLettersOf(t, n)) == 0 })
 	require.ErrorIs(t, n.Discard(dead[1].ID), ledger.ErrNoSuchEntry)
 	require.Equal(t, 2.0, metric(t, reg, "tocsin_notify_outbox_dead_total", "reason=too_old"))
 	require.Equal(t, 4.0, metric(t, reg, "tocsin_notify_outbox_fallbacks_total", "status=sent"))
@@ -126,8 +127,8 @@ func TestReceiverIsGone(t *testing.T) {
 	require.Len(t, n.Waiting(), 1)
 
 	require.NoError(t, n.Apply(load(t, fmt.Sprintf("route: {receiver: other}\nreceivers: [{name: other, webhook_configs: [{url: %q}]}]\n", other.URL))))
-	eventually(t, "it is a dead letter", func() bool { return len(deadLetters(t, n)) == 1 })
-	require.Equal(t, "the configuration has no integration hook/webhook[0] any more", deadLetters(t, n)[0].LastError)
+	eventually(t, "it is a dead letter", func() bool { return len(deadLettersOf(t, n)) == 1 })
+	require.Equal(t, "the configuration has no integration hook/webhook[0] any more", deadLettersOf(t, n)[0].LastError)
 }
 
 // What waits for a receiver that no route uses after a restart is delivered all the same.
@@ -144,7 +145,7 @@ func TestReceiverIsUnusedAfterARestart(t *testing.T) {
 	n, _ = afterCrashAt(t, dir, fmt.Sprintf("route: {receiver: other}\nreceivers: [{name: other}, {name: hook, webhook_configs: [{url: %q}]}]\n", h.URL))
 	eventually(t, "told", func() bool { return len(h.got()) == 1 })
 	settled(t, n.opts.Ledger)
-	require.Empty(t, deadLetters(t, n))
+	require.Empty(t, deadLettersOf(t, n))
 	n.Stop()
 	require.NoError(t, n.opts.Ledger.Close())
 }
@@ -196,4 +197,51 @@ receivers:
 	})
 	eventually(t, "and nothing else waits", func() bool { w := n.Waiting(); return len(w) == 1 && w[0].ID == first.ID })
 	require.Equal(t, first.CreatedAt, n.Waiting()[0].CreatedAt)
+}
+
+// What is discarded while it is under way, as it is most of the time where a receiver hangs, is not tried again.
+func TestDiscardedUnderWay(t *testing.T) {
+	for _, status := range []int{http.StatusInternalServerError, http.StatusBadRequest} {
+		h := newHook(t).block()
+		h.answer(status)
+		reg := prometheus.NewRegistry()
+		n := startWithLedger(t, Options{Registerer: reg}, strings.ReplaceAll(withSpare(h.URL, h.URL), "300ms", "20s"))
+		send(n, firing("A"))
+		eventually(t, "under way", func() bool { w := n.Waiting(); return len(w) == 1 && w[0].ID != 0 && w[0].Delivering })
+		id := n.Waiting()[0].ID
+		require.NoError(t, n.Discard(id))
+		require.Empty(t, n.Waiting())
+		require.ErrorIs(t, n.Discard(id), ledger.ErrNoSuchEntry)
+		h.release()
+		eventually(t, "over", func() bool { return metric(t, reg, "tocsin_notify_outbox_waiting") == 0 })
+		h.answer(http.StatusOK)
+		calm()
+		require.Equal(t, 1, h.called(), "nobody is told")
+		require.Empty(t, deadLettersOf(t, n))
+		require.Zero(t, metric(t, reg, "tocsin_notify_outbox_dead_total", "reason=refused"))
+	}
+}
+
+// Repeats of what is refused take the place of the dead letter that they repeat, also after a restart; news does not.
+func TestRepeatOfADeadLetter(t *testing.T) {
+	h := newHook(t)
+	h.answer(http.StatusBadRequest)
+	dir := t.TempDir()
+	yaml := strings.ReplaceAll(withSpare(h.URL, h.URL), "repeat_interval: 1h", "repeat_interval: 1s")
+	n, _ := afterCrashAt(t, dir, yaml)
+	send(n, firing("A"))
+	eventually(t, "refused again and again", func() bool { return h.called() >= 3 })
+	eventually(t, "one dead letter, of one attempt", func() bool { d := deadLettersOf(t, n); return len(d) == 1 && d[0].Attempts == 1 })
+	first := deadLettersOf(t, n)[0].ID
+	n.Stop()
+	require.NoError(t, n.opts.Ledger.Close())
+
+	n, _ = afterCrashAt(t, dir, yaml)
+	a := firing("A")
+	send(n, a)
+	eventually(t, "another in its place", func() bool { d := deadLettersOf(t, n); return len(d) == 1 && d[0].ID > first })
+	send(n, over(a))
+	eventually(t, "the end beside it", func() bool { return len(deadLettersOf(t, n)) == 2 })
+	n.Stop()
+	require.NoError(t, n.opts.Ledger.Close())
 }

@@ -38,6 +38,7 @@ type outbox struct {
 	counted *upstreamMetrics
 	// record takes note of an attempt, or of a message that is given up.
 	record func(m *message, id uint64, d Delivery, outcome ledger.Outcome, answer string)
+	dead   *deadLetters
 	// receiverData is what the notification log keeps for an integration, and keepData changes it.
 	receiverData *receiverData
 	settings     *atomic.Pointer[Settings]
@@ -107,7 +108,9 @@ type item struct {
 	refused  error     // for good, before it was known whether it is stored
 	failedAt time.Time // when it was last counted as failed
 	claimed  bool      // is being sent to the fallback receiver
-	next     time.Time
+	// discarded says that a person had it forgotten while it was under way: it is not tried again.
+	discarded bool
+	next      time.Time
 
 	delivered atomic.Bool
 	decided   chan struct{} // closed when the pipeline need not wait any more
@@ -118,6 +121,7 @@ type item struct {
 func (n *Notifier) newOutbox() *outbox {
 	o := &outbox{
 		ledger: n.opts.Ledger, logger: n.logger, metrics: n.metrics.outbox, counted: n.upstreamMetrics, record: n.recordAttempt,
+		dead:         newDeadLetters(func() { n.metrics.outbox.forgotten.WithLabelValues("dead_letter").Inc() }),
 		receiverData: &receiverData{n.told}, settings: &n.settings, ports: map[target]*port{}, items: map[uint64]*item{},
 		sweeps: make(chan struct{}), idle: make(chan struct{}), rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
@@ -186,9 +190,10 @@ func (o *outbox) put(it *item) (replaces bool, err error) {
 	return false, nil
 }
 
-// replaceableBy reports whether it waits, in the ledger, and next says the same.
+// replaceableBy reports whether it waits, in the ledger, and next says the same. One that is just being sent to the fallback
+// receiver is noted to be, and stays what it is meanwhile.
 func (it *item) replaceableBy(next *item) bool {
-	return it.stored == inLedger && next.msg.repeats(it.msg)
+	return it.stored == inLedger && !it.claimed && next.msg.repeats(it.msg)
 }
 
 // take gives it the place and the history of an older item that says the same.

@@ -166,11 +166,13 @@ func (o *outbox) tookIt(l *lane, it *item) func() {
 func (o *outbox) refusedIt(l *lane, it *item, err error) func() {
 	l.items, it.out = l.items[1:], true
 	it.attempts++
-	switch it.stored {
-	case inLedger:
+	switch {
+	case it.discarded:
+		o.forget(it)
+	case it.stored == inLedger:
 		delete(o.items, it.id)
 		return func() { o.bury(it, err.Error()) }
-	case notStored:
+	case it.stored == notStored:
 		o.gone(1)
 		it.decide(false, err)
 	default:
@@ -181,18 +183,27 @@ func (o *outbox) refusedIt(l *lane, it *item, err error) func() {
 
 // failedIt leaves an item to be tried again, unless it is the pipeline that does so.
 func (o *outbox) failedIt(l *lane, it *item, err error) func() {
-	switch it.stored {
-	case inLedger:
+	switch {
+	case it.discarded:
+		l.items, it.out = l.items[1:], true
+		o.forget(it)
+	case it.stored == inLedger:
 		if len(l.items) > 1 && l.items[1].stored == inLedger && l.items[1].msg.repeats(it.msg) {
 			return o.superseded(l, it)
 		}
 		return func() { o.postpone(it) }
-	case notStored:
+	case it.stored == notStored:
 		l.items, it.out = l.items[1:], true
 		o.gone(1)
 		it.decide(true, err)
 	}
 	return nil
+}
+
+// forget ends an item that a person discarded while it was under way, and that is in the ledger no more.
+func (o *outbox) forget(it *item) {
+	delete(o.items, it.id)
+	o.gone(1)
 }
 
 // superseded gives the first item the words of the second, which says the same, and drops that.

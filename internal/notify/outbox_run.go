@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"container/heap"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +14,8 @@ import (
 // start takes up what a process before left and lets attempts begin. last is the number of the last message of each lane
 // that the ledger knows of.
 func (o *outbox) start(last map[string]int64) error {
+	dead, deadErr := o.ledger.Dead()
+	o.dead.load(dead)
 	kept, err := o.ledger.Waiting()
 	slices.SortFunc(kept, func(a, b ledger.Notification) int { return cmp.Compare(a.ID, b.ID) })
 	resumed := o.resumable(kept, last)
@@ -30,7 +33,7 @@ func (o *outbox) start(last map[string]int64) error {
 		o.logger.Info("Messages that were not delivered before are tried again", "messages", len(resumed))
 	}
 	o.work.Go(o.sweep)
-	return err
+	return errors.Join(err, deadErr)
 }
 
 // resumable returns what of kept is to be delivered. The rest is settled: a later message of the same lane left the

@@ -71,6 +71,9 @@ func (n *Notifier) Waiting() []Pending {
 	for _, p := range o.ports {
 		for _, l := range p.lanes {
 			for i, it := range l.items {
+				if it.discarded {
+					continue
+				}
 				v := it.msg.pending()
 				v.ID, v.CreatedAt, v.NextAt, v.Attempts, v.LastError = it.id, it.created, it.next, it.attempts, it.lastErr
 				v.Delivering = i == 0 && l.flying

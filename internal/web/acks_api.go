@@ -34,7 +34,7 @@ func ackViewOf(a ledger.Ack) ackView {
 
 // ackRequest is the body of POST /api/v1/acks.
 type ackRequest struct {
-	// Labels name the alert: enough of them that one active alert has them all.
+	// Labels name the alert: enough of them that one firing alert has them all.
 	Labels map[string]string `json:"labels"`
 	// Exact takes Labels as they are, all of them, for an alert that no rule here makes.
 	Exact   bool   `json:"exact"`
@@ -90,7 +90,7 @@ func (t *Tenant) serveAcknowledge(now func() time.Time) http.HandlerFunc {
 			return
 		}
 		if !in.Exact {
-			if a.Labels, err = theActiveAlert(t.groups(), a.Labels); err != nil {
+			if a.Labels, err = theFiringAlert(t.groups(), a.Labels); err != nil {
 				failed(w, err)
 				return
 			}
@@ -137,34 +137,41 @@ func (in *ackRequest) ack(now time.Time) (ledger.Ack, error) {
 	return a, nil
 }
 
-// theActiveAlert returns all labels of the one active alert that has these: the one with exactly these, or else the only
-// one that has them among others.
-func theActiveAlert(groups []engine.GroupStatus, some labels.Labels) (labels.Labels, error) {
+// theFiringAlert returns all labels of the one firing alert that has these: the one with exactly these, or else the only
+// one that has them among others. One that is pending is refused: an acknowledgement is of what people were told, and ends
+// repeats.
+func theFiringAlert(groups []engine.GroupStatus, some labels.Labels) (labels.Labels, error) {
 	found := map[string]labels.Labels{} // two rules may make the same alert: it is one to people
+	var pending labels.Labels
 	for _, g := range groups {
 		for _, r := range g.Rules {
 			for _, a := range activeAlerts(r.Alerts) {
-				if labels.Equal(a.Labels, some) {
+				switch {
+				case !has(a.Labels, some):
+				case a.State == alert.Pending:
+					pending = a.Labels
+				case labels.Equal(a.Labels, some):
 					return a.Labels, nil
-				}
-				if has(a.Labels, some) {
+				default:
 					found[a.Labels.String()] = a.Labels
 				}
 			}
 		}
 	}
 	names := slices.Sorted(maps.Keys(found))
-	switch len(names) {
-	case 0:
-		return labels.EmptyLabels(), &answered{ErrNotFound, fmt.Sprintf("no active alert has the labels %s; /api/v1/alerts lists those that are active", some)}
-	case 1:
+	switch {
+	case len(names) == 1:
 		return found[names[0]], nil
+	case len(names) == 0 && !pending.IsEmpty():
+		return pending, &answered{ErrRefused, fmt.Sprintf("%s is pending: nobody was told of it; it can be acknowledged when it fires", pending)}
+	case len(names) == 0:
+		return labels.EmptyLabels(), &answered{ErrNotFound, fmt.Sprintf("no active alert has the labels %s; /api/v1/alerts lists those that are active", some)}
 	}
 	more := ""
 	if n := len(names) - maxCandidates; n > 0 {
 		names, more = names[:maxCandidates], fmt.Sprintf(" and %d more", n)
 	}
-	return labels.EmptyLabels(), &answered{ErrRefused, fmt.Sprintf("%d active alerts have the labels %s: give more labels, enough for one of %s%s",
+	return labels.EmptyLabels(), &answered{ErrRefused, fmt.Sprintf("%d firing alerts have the labels %s: give more labels, enough for one of %s%s",
 		len(found), some, strings.Join(names, ", "), more)}
 }
 

@@ -77,11 +77,27 @@ func TestAcknowledge(t *testing.T) {
 }
 
 func TestAcknowledgeMeansOneAlert(t *testing.T) {
-	s, _ := withAlerts(t)
+	groups := busyGroups(t, fixtureNow())
+	s, _ := withHistory(t, func(_ *Options, m *Tenant) { m.Groups = func() []engine.GroupStatus { return groups } })
 	post := func(body string) (int, string) { return read(t, ask(t, s, http.MethodPost, "/api/v1/acks", body)) }
-	code, body := post(`{"labels": {"alertname": "HighLoad"}, "owner": "eva"}`)
+	code, body := post(`{"labels": {"alertname": "HighLoad", "instance": "db-1:9100"}, "owner": "eva"}`)
+	require.Equal(t, http.StatusBadRequest, code, "nobody was told")
+	require.Contains(t, body, "is pending")
+	code, body = post(`{"labels": {"alertname": "HighLoad"}, "owner": "eva"}`)
+	require.Equal(t, http.StatusOK, code, "the one that fires")
+	require.Contains(t, body, "api-2:9100")
+	for i := range groups {
+		for j := range groups[i].Rules {
+			for k := range groups[i].Rules[j].Alerts {
+				if a := &groups[i].Rules[j].Alerts[k]; a.State == alert.Pending {
+					a.State = alert.Firing
+				}
+			}
+		}
+	}
+	code, body = post(`{"labels": {"alertname": "HighLoad"}, "owner": "eva"}`)
 	require.Equal(t, http.StatusBadRequest, code)
-	require.Contains(t, body, "2 active alerts")
+	require.Contains(t, body, "2 firing alerts")
 	require.Contains(t, body, "api-2:9100")
 	require.Contains(t, body, "db-1:9100")
 	code, body = post(`{"labels": {"alertname": "HighLoad", "instance": "gone:9100"}, "owner": "eva"}`)
