@@ -24,8 +24,8 @@ type index struct {
 	mu       sync.RWMutex
 	chunks   []*chunk
 	sets     labelSets
-	rules    rules
-	targets  targets
+	rules    numbering[ruleKey]
+	targets  numbering[target]
 	floor    EntryID // what is older is deleted
 	taken    int64   // the last row that was taken in
 	progress chan struct{}
@@ -35,37 +35,24 @@ type index struct {
 // ruleKey tells rules apart.
 type ruleKey struct{ file, group, rule string }
 
-// rules numbers the rules of transitions. Numbers stay: rules are few.
-type rules struct {
-	ids  map[ruleKey]uint32
-	keys []ruleKey
-}
-
-func (t *rules) id(k ruleKey) uint32 {
-	id, ok := t.ids[k]
-	if !ok {
-		id = uint32(len(t.keys))
-		t.ids[k] = id
-		t.keys = append(t.keys, k)
-	}
-	return id
-}
-
 // target is where a delivery goes.
 type target struct {
 	receiver, integration string
 	index                 int
 }
 
-// targets numbers the targets of deliveries. Numbers stay: configurations are few.
-type targets struct {
-	ids  map[target]uint32
-	keys []target
+// numbering numbers things of which there are few, such as rules and targets. Numbers stay.
+type numbering[K comparable] struct {
+	ids  map[K]uint32
+	keys []K
 }
 
-func (t *targets) id(k target) uint32 {
+func (t *numbering[K]) id(k K) uint32 {
 	id, ok := t.ids[k]
 	if !ok {
+		if t.ids == nil {
+			t.ids = map[K]uint32{}
+		}
 		id = uint32(len(t.keys))
 		t.ids[k] = id
 		t.keys = append(t.keys, k)
@@ -77,7 +64,6 @@ func (t *targets) id(k target) uint32 {
 func newIndex(m *metrics, last int64) *index {
 	return &index{
 		metrics: m, last: last, taken: -1, done: make(chan struct{}), wake: make(chan struct{}, 1), progress: make(chan struct{}),
-		rules: rules{ids: map[ruleKey]uint32{}}, targets: targets{ids: map[target]uint32{}},
 	}
 }
 
