@@ -32,8 +32,8 @@
 //
 // An integration that fails is asked less and less often (backoff.go), all of its lanes together when it fails again and
 // again (circuit.go), and not before the time that its Retry-After names (retryafter.go: over plain HTTP only; over TLS
-// a longer backoff stands in for it). What it refuses for good, or does not take for Settings.DeadLetterAfter, is a dead
-// letter, and goes to the fallback receiver, if there is one (deadletter.go).
+// a longer backoff stands in for it). What it refuses is tried on, too, but holds up nothing behind it. What it does not take
+// for Settings.DeadLetterAfter is a dead letter, and goes to the fallback receiver, if there is one (deadletter.go).
 //
 // Alerts that ended, have no data or are flapping carry annotations of ours (annotate.go).
 //

@@ -106,6 +106,7 @@ type item struct {
 	stored   stored
 	out      bool      // of its lane: it is delivered or refused
 	refused  error     // for good, before it was known whether it is stored
+	refusals int       // how often it was refused and is tried again all the same
 	failedAt time.Time // when it was last counted as failed
 	claimed  bool      // is being sent to the fallback receiver
 	// discarded says that a person had it forgotten while it was under way: it is not tried again.
@@ -185,6 +186,9 @@ func (o *outbox) put(it *item) (replaces bool, err error) {
 	if len(l.items) == 1 {
 		l.due = time.Now()
 	}
+	if refused := o.makeWay(l); refused != nil {
+		o.work.Go(func() { o.giveUp(refused, deadRefused, "refused: "+refused.lastErr) })
+	}
 	o.settleLane(l)
 	o.pump(l.port)
 	return false, nil
@@ -199,6 +203,7 @@ func (it *item) replaceableBy(next *item) bool {
 // take gives it the place and the history of an older item that says the same.
 func (it *item) take(older *item) {
 	it.id, it.created, it.attempts, it.lastErr, it.next = older.id, older.created, older.attempts, older.lastErr, older.next
+	it.refusals = older.refusals
 	it.msg.FallbackSent = older.msg.FallbackSent
 	// What it says is in the ledger already, if in other words: nothing is lost where those cannot be changed.
 	it.stored = inLedger

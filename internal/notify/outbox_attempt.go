@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"time"
@@ -30,7 +31,7 @@ func (o *outbox) attempt(l *lane, it *item, via *attempter) {
 	}
 	outcome := ledger.Delivered
 	switch {
-	case v.err != nil && v.retry:
+	case v.err != nil && (v.retry || o.waitsRefused(l, it, time.Now())):
 		outcome = ledger.Failed
 	case v.err != nil:
 		outcome = ledger.GaveUp
@@ -82,9 +83,16 @@ func (o *outbox) finished(l *lane, it *item, v verdict, now time.Time) {
 	switch {
 	case v.err == nil:
 		then = o.tookIt(l, it)
+	case !v.retry && o.mayWaitRefused(l, it, now):
+		o.counted.failure(it.msg.Integration, v.err)
+		it.attempts, it.lastErr, it.refusals = it.attempts+1, v.err.Error(), it.refusals+1
+		it.next = now.Add(o.settings.Load().MaxBackoff)
+		l.due = it.next
+		then = o.keepRefused(it)
 	case !v.retry:
 		o.counted.failure(it.msg.Integration, v.err)
 		then = o.refusedIt(l, it, v.err)
+		l.due = now
 	default:
 		it.attempts++
 		it.lastErr = v.err.Error()
@@ -99,7 +107,7 @@ func (o *outbox) finished(l *lane, it *item, v verdict, now time.Time) {
 		l.due = it.next
 		then = o.failedIt(l, it, v.err)
 	}
-	if v.err == nil || !v.retry {
+	if v.err == nil {
 		l.due = now
 	}
 	o.settleLane(l)
@@ -160,6 +168,49 @@ func (o *outbox) tookIt(l *lane, it *item) func() {
 		o.gone(1)
 	}
 	return nil // Where it is being written, that goes on in isStored.
+}
+
+// mayWaitRefused reports whether an item that the receiver refuses is tried again all the same: a token that is renewed or a
+// path that is mended may let it through, and Alertmanager tries again with each flush. It does not hold up what comes
+// after it in its lane. The lock is held.
+func (o *outbox) mayWaitRefused(l *lane, it *item, now time.Time) bool {
+	return it.stored != notStored && !it.discarded && len(l.items) == 1 && now.Sub(it.created) < o.settings.Load().DeadLetterAfter
+}
+
+func (o *outbox) waitsRefused(l *lane, it *item, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mayWaitRefused(l, it, now)
+}
+
+// keepRefused leaves a refused item to be tried again; the fallback receiver hears of it at once.
+func (o *outbox) keepRefused(it *item) func() {
+	if it.stored != inLedger {
+		return nil // The sweep does the rest.
+	}
+	to := o.claimFallback(it)
+	return func() {
+		o.postpone(it)
+		if len(to) > 0 {
+			_ = o.sendFallback(it, to, nil) // It is said, and swept again.
+		}
+	}
+}
+
+// makeWay takes the first item of a lane out where it was refused, so that one behind it is not held up, and returns it.
+// The lock is held.
+func (o *outbox) makeWay(l *lane) *item {
+	if len(l.items) < 2 || l.flying || l.items[0].refusals == 0 || l.items[0].stored != inLedger {
+		return nil
+	}
+	it := l.items[0]
+	l.items, it.out = l.items[1:], true
+	delete(o.items, it.id)
+	l.due = time.Now()
+	if l.place >= 0 {
+		heap.Fix(&l.port.ready, l.place)
+	}
+	return it
 }
 
 // refusedIt takes out an item that the receiver refused for good.

@@ -43,7 +43,7 @@ func newOutboxMetrics(reg prometheus.Registerer) *outboxMetrics {
 		}),
 		attempts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_notify_outbox_attempts_total",
-			Help: "Attempts to deliver a message, by outcome (delivered, failed: another follows, gave_up: refused for good).",
+			Help: "Attempts to deliver a message, by outcome (delivered, failed: another follows, gave_up: refused, and something else of its group waits).",
 		}, []string{"outcome"}),
 		failures: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_notify_outbox_enqueue_failures_total",

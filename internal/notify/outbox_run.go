@@ -238,7 +238,7 @@ func (o *outbox) sweepOnce(now time.Time) {
 					text := fmt.Sprintf("not delivered for %s, after %d attempts; the last error: %s", s.DeadLetterAfter, it.attempts, it.lastErr)
 					dead = append(dead, burial{it, deadTooOld, text})
 					o.takeOut(l, it)
-				case s.FallbackAfter > 0 && age >= s.FallbackAfter:
+				case it.refusals > 0 || s.FallbackAfter > 0 && age >= s.FallbackAfter:
 					if to := o.claimFallback(it); len(to) > 0 {
 						late = append(late, lateItem{it, to})
 					}

@@ -2,7 +2,9 @@ package notify
 
 import (
 	"net/http"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/model"
 	promconfig "github.com/prometheus/prometheus/config"
@@ -66,7 +68,14 @@ func TestRefusalIsRecorded(t *testing.T) {
 	recordFiring(t, n.opts.Ledger, a.Labels)
 	send(n, a)
 	eventually(t, "recorded", func() bool { return len(recorded(t, n.opts.Ledger)) == 1 })
-	require.Equal(t, ledger.GaveUp, recorded(t, n.opts.Ledger)[0].Outcome)
+	require.Equal(t, ledger.Failed, recorded(t, n.opts.Ledger)[0].Outcome, "it is tried again")
+	s := quick()
+	s.DeadLetterAfter = time.Millisecond
+	require.NoError(t, n.ApplyWith(load(t, simple(h.URL, "")), s))
+	eventually(t, "given up", func() bool {
+		all := recorded(t, n.opts.Ledger)
+		return slices.Contains([]ledger.Outcome{ledger.GaveUp, ledger.Dead}, all[len(all)-1].Outcome)
+	})
 }
 
 // Being muted is recorded when it begins and when its reason changes, not at every flush.
