@@ -6,10 +6,11 @@ TRANSITIONS ?= 1000000
 QEMU ?= qemu-aarch64
 HAMMERCALLS ?= 10000000
 CRASHES  ?= 300
+SEEDS    ?= 500
 BENCHRULES ?= $(wildcard internal/rule/builtin/*.yml internal/ruletest/testdata/rules.yml)
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race lint fuzz arm64 hammer history crash e2e bench ci clean
+.PHONY: build test race lint fuzz arm64 hammer history crash simulate e2e bench ci clean
 
 build: ## the static binary, ./tocsin
 	$(GO) build -trimpath -o tocsin ./cmd/tocsin
@@ -44,6 +45,9 @@ history: ## pages of a history of TRANSITIONS, each under 50 ms at p99
 
 crash: ## kill -9 the binary under load CRASHES times, about three seconds each; nothing of alerts may be lost or false
 	TOCSIN_CRASHES=$(CRASHES) $(GO) test -count=1 -run TestAlertsSurviveKill9 -timeout 24h -v ./internal/e2e
+
+simulate: ## half an hour of the whole chain, from sample to receiver, in fake time, for each of SEEDS seeds; about two seconds each
+	TOCSIN_SIMULATE_SEEDS=$(SEEDS) $(GO) test -count=1 -run TestChain -timeout 24h -v ./internal/sim/chain
 
 e2e: ## the built binary against real clients; those that are not installed are skipped loudly
 	$(GO) test -count=1 ./internal/e2e/...

@@ -22,7 +22,6 @@ const drillName = drill.AlertName
 
 // start sets everything going: rules last, so that what they ask for is coming in already.
 func (h *house) start() error {
-	h.notifier.Start()
 	h.elsewhere.Start()
 	if err := h.pushed.Start(); err != nil {
 		return err
@@ -35,6 +34,9 @@ func (h *house) start() error {
 		h.logger.Error("A rule file is broken; what is good in its place stays", "err", err)
 	}
 	h.engine.Start()
+	// Last, so that it begins with all alerts that were taken up from the ledger: it would conclude from some of a group that
+	// the others are over.
+	h.notifier.Start()
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/exec"
+	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
 )
@@ -56,11 +57,18 @@ func steadyGroup(t testing.TB, n int, into storage.AppendableV2, result promql.V
 			&rule.Rule{Kind: rule.Recording, Name: fmt.Sprint("r", i), Plan: p, Labels: labels.FromStrings("from", "rule")})
 	}
 	return NewGroup(Options{
-		Registerer: prometheus.NewRegistry(), Appendable: into,
+		Registerer: prometheus.NewRegistry(), Appendable: into, Ledger: steadyLedger(t),
 		Eval: func(_ context.Context, _ *plan.Plan, _ time.Time, buf promql.Vector) (promql.Vector, error) {
 			return append(buf, result...), nil
 		},
 	}, Config{}, def)
+}
+
+func steadyLedger(t testing.TB) *ledger.Ledger {
+	l, err := ledger.Open(ledger.Options{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l
 }
 
 // A tick of a rule that returns nothing allocates nothing, and one that returns what it returned before next to nothing.

@@ -30,7 +30,7 @@ func TestChain(t *testing.T) {
 			t.Logf("SEED=%d plays it again", seed+i)
 			simulate(t, seed+i, &sum)
 		})
-		if t.Failed() && os.Getenv("TOCSIN_SIMULATE_ON") == "" {
+		if t.Failed() && os.Getenv("TOCSIN_SIMULATE_SEEDS") == "" {
 			return
 		}
 	}

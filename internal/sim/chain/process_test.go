@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -31,7 +32,7 @@ import (
 	"github.com/tocsin/tocsin/internal/window"
 )
 
-// ground is what outlives a process: history, the directory of the ledger, the network.
+// ground is what outlives a process: history, the data directory, the network.
 type ground struct {
 	t        *testing.T
 	db       *teststorage.TestStorage
@@ -45,7 +46,7 @@ type ground struct {
 
 func newGround(t *testing.T) *ground {
 	g := &ground{
-		t: t, db: teststorage.New(t), network: &sim.Network{}, dir: filepath.Join(t.TempDir(), "ledger"),
+		t: t, db: teststorage.New(t), network: &sim.Network{}, dir: filepath.Join(t.TempDir(), "data"),
 		compiler: plan.NewCompiler(plan.Options{}),
 		promql:   promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Hour, LookbackDelta: lookback}),
 	}
@@ -83,10 +84,10 @@ func (g *ground) start() *process {
 	g.t.Helper()
 	p := &process{ground: g, began: time.Now(), caller: &sim.Caller{Network: g.network}, struck: make(chan struct{}, 1), buried: make(chan struct{})}
 	var err error
-	p.ledger, err = ledger.Open(ledger.Options{Dir: g.dir, Fault: p.fault})
+	p.ledger, err = ledger.Open(ledger.Options{Dir: filepath.Join(g.dir, "ledger"), Fault: p.fault})
 	require.NoError(g.t, err)
 	p.notifier, err = notify.New(notify.Options{
-		Ledger: p.ledger, Dial: p.caller.Dial, DrainTimeout: time.Millisecond, OnDelivery: func(notify.Delivery) { p.at(answered) },
+		Dir: filepath.Join(g.dir, "notify"), Ledger: p.ledger, Dial: p.caller.Dial, DrainTimeout: time.Millisecond, OnDelivery: func(notify.Delivery) { p.at(answered) },
 		Settings: notify.Settings{MinBackoff: time.Second, MaxBackoff: 20 * time.Second},
 	})
 	require.NoError(g.t, err)
@@ -94,8 +95,8 @@ func (g *ground) start() *process {
 	require.NoError(g.t, err)
 	require.NoError(g.t, p.notifier.Apply(cfg))
 	p.startEngine()
-	p.notifier.Start()
 	p.engine.Start()
+	p.notifier.Start() // As the house does: with all alerts that were taken up.
 	return p
 }
 
@@ -168,19 +169,28 @@ func (p *process) killAt(point string) {
 func (p *process) kill() {
 	p.t.Helper()
 	synctest.Wait()
-	next := p.dir + "x"
-	require.NoError(p.t, os.MkdirAll(next, 0o750))
-	for _, name := range []string{"ledger.db", "ledger.db-wal"} {
-		content, err := os.ReadFile(filepath.Join(p.dir, name))
-		require.NoError(p.t, err)
-		require.NoError(p.t, os.WriteFile(filepath.Join(next, name), content, 0o600))
-	}
-	p.ground.dir = next
+	p.ground.dir = p.leave()
 	p.mu.Lock()
 	p.dead = true
 	p.mu.Unlock()
 	p.caller.Kill()
 	p.end()
+}
+
+// leave copies what is on disk, as a killed process leaves it.
+func (p *process) leave() (to string) {
+	p.t.Helper()
+	to = p.dir + "x"
+	for _, name := range []string{"ledger/ledger.db", "ledger/ledger.db-wal", "notify/nflog", "notify/silences"} {
+		content, err := os.ReadFile(filepath.Join(p.dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		require.NoError(p.t, err)
+		require.NoError(p.t, os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o750))
+		require.NoError(p.t, os.WriteFile(filepath.Join(to, name), content, 0o600))
+	}
+	return to
 }
 
 // end lets go of what the process has, as a process that ends in peace does.
