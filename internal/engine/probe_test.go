@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,11 +105,12 @@ func TestOnMissing(t *testing.T) {
 func TestErrorsBesideTheExpression(t *testing.T) {
 	live(t, `groups: [{name: g, rules: [{alert: A, expr: x > 5}]}]`, func(l *lives) {
 		l.rules["f.tocsin.yml"] = side("clear: x < 1, on_missing: hold")
-		broken := ""
+		var broken atomic.Value // an expression; evaluations are not the test's goroutine
+		broken.Store("")
 		l.change = func(o *engine.Options) {
 			inner := o.Eval
 			o.Eval = func(ctx context.Context, p *plan.Plan, at time.Time, buf promql.Vector) (promql.Vector, error) {
-				if p.String() == broken {
+				if p.String() == broken.Load() {
 					return nil, errors.New("not today")
 				}
 				return inner(ctx, p, at, buf)
@@ -120,7 +122,7 @@ func TestErrorsBesideTheExpression(t *testing.T) {
 		l.told()
 		r := l.engine.Groups()[0].Rules[0].Rule
 		for _, p := range engine.PlansOf(r)[1:] {
-			broken = p.String()
+			broken.Store(p.String())
 			l.series["x"] = 0
 			l.run(33 * second)
 			l.expect(nil, nil)
@@ -128,7 +130,7 @@ func TestErrorsBesideTheExpression(t *testing.T) {
 			require.Contains(l.t, status.LastError, "not today")
 			require.Equal(l.t, alert.Firing, status.State)
 			l.series["x"] = 7
-			broken = ""
+			broken.Store("")
 			l.run(22 * second)
 			require.Equal(l.t, engine.HealthGood, l.engine.Groups()[0].Rules[0].Health)
 			l.told()
