@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -25,6 +26,9 @@ func Lint(f *File) []string {
 			} else {
 				same[r.ID] = r.Line
 			}
+			if name := changingLabel(r); name != "" {
+				warn("the label %s is made of the value, so that clear and on_missing cannot find the alert again once it changes; make it an annotation", name)
+			}
 			switch {
 			case !r.Plan.Evaluable():
 				warn("the expression returns a %s, and every evaluation will fail; rules take instant vectors and scalars", r.Plan.ResultType())
@@ -36,6 +40,20 @@ func Lint(f *File) []string {
 		}
 	}
 	return out
+}
+
+// changingLabel returns a label that may change with the value of an alert that has to be found again by its labels; empty
+// where there is none.
+func changingLabel(r *Rule) (name string) {
+	if r.Clear == nil && r.OnMissing == "" {
+		return ""
+	}
+	r.Labels.Range(func(l labels.Label) {
+		if strings.Contains(l.Value, "{{") && (strings.Contains(l.Value, "$value") || strings.Contains(l.Value, ".Value")) {
+			name = l.Name
+		}
+	})
+	return name
 }
 
 func lintSimple(r *Rule, warn func(string, ...any)) {
