@@ -29,18 +29,17 @@ func (o *outbox) attempt(l *lane, it *item, via *attempter) {
 				"receiver", msg.Receiver, "integration", msg.Integration, "err", err)
 		}
 	}
-	outcome := ledger.Delivered
+	o.mu.Lock()
+	id, outcome := it.id, ledger.Delivered
 	switch {
-	case v.err != nil && (v.retry || o.waitsRefused(l, it, time.Now())):
+	case v.err != nil && (v.retry || o.mayWaitRefused(l, it, time.Now())):
 		outcome = ledger.Failed
 	case v.err != nil:
 		outcome = ledger.GaveUp
 	}
+	o.mu.Unlock()
 	o.metrics.attempts.WithLabelValues(string(outcome)).Inc()
 	o.counted.attempt(msg.Integration, v.delivery.EndedAt.Sub(v.delivery.StartedAt), v.err != nil)
-	o.mu.Lock()
-	id := it.id
-	o.mu.Unlock()
 	o.record(msg, id, v.delivery, outcome, v.answer)
 	o.finished(l, it, v, time.Now())
 }
@@ -175,12 +174,6 @@ func (o *outbox) tookIt(l *lane, it *item) func() {
 // after it in its lane. The lock is held.
 func (o *outbox) mayWaitRefused(l *lane, it *item, now time.Time) bool {
 	return it.stored != notStored && !it.discarded && len(l.items) == 1 && now.Sub(it.created) < o.settings.Load().DeadLetterAfter
-}
-
-func (o *outbox) waitsRefused(l *lane, it *item, now time.Time) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.mayWaitRefused(l, it, now)
 }
 
 // keepRefused leaves a refused item to be tried again; the fallback receiver hears of it at once.
