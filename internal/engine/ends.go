@@ -28,6 +28,9 @@ func (e *Engine) appendEnds(dst, known []alert.Outgoing) []alert.Outgoing {
 	if err != nil {
 		e.opts.Logger.Error("Some alerts that are over may not be told of: the ledger's history cannot be read", "err", err)
 	}
+	if len(ends) == 0 {
+		return dst
+	}
 	rules := newTakeUp(slices.Collect(maps.Values(e.runners)))
 	var told seriesSet
 	for i := range known {

@@ -34,6 +34,9 @@ func (r *reload) resume() {
 		e.opts.Logger.Error("Alerts start afresh: what the ledger knows of them cannot be read", "err", err)
 		return
 	}
+	if len(instances) == 0 {
+		return
+	}
 	slices.SortFunc(instances, func(a, b ledger.Instance) int {
 		return cmp.Or(a.ActiveAt.Compare(b.ActiveAt), labels.Compare(a.Labels, b.Labels))
 	})
