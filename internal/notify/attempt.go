@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,8 +32,6 @@ type attempter struct {
 	report   func(Delivery) // may be nil
 	// accept, where it is not nil, takes messages for the outbox, which delivers them through attempt.
 	accept func(ctx context.Context, to target, alerts []*amalert.Alert) (retry bool, err error)
-	// answers, where it is not nil, reads along what the receiver answers.
-	answers *answers
 
 	hanging   atomic.Int32 // attempts left to themselves that have not ended
 	abandoned prometheus.Counter
@@ -94,25 +91,23 @@ type verdict struct {
 
 // attempt makes one attempt for the outbox.
 func (a *attempter) attempt(ctx context.Context, alerts []*amalert.Alert, number int) verdict {
-	seen := func() *http.Response { return nil }
-	if a.answers != nil {
-		ctx, seen = a.answers.watch(ctx)
-	}
+	ctx, heard := listen(ctx)
 	d := a.begin(ctx, alerts, number)
 	retry, err := a.bounded(ctx, alerts)
 	d.EndedAt, d.Err = time.Now(), err
 	v := verdict{retry: err != nil && retry, err: err, answer: "accepted"}
-	head := seen()
-	if head != nil {
-		v.answer = head.Status
+	last := heard.last.Load()
+	if last != nil {
+		v.answer = last.status
 	}
 	if err != nil {
 		v.answer = err.Error()
 		var why *amnotify.ErrorWithReason
 		v.limited = errors.As(err, &why) && why.Reason == amnotify.RateLimitedReason
-		if v.after, v.known = retryAfter(head, d.EndedAt); v.known {
-			v.limited = true
+		if v.after, v.known = retryAfter(last, d.EndedAt); !v.known {
+			v.after, v.known = floodWait(err)
 		}
+		v.limited = v.limited || v.known
 		v.retry = v.retry || v.limited
 	}
 	d.Retry = v.retry

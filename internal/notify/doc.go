@@ -31,9 +31,9 @@
 // pipeline keeps the message until it is delivered, as in Alertmanager.
 //
 // An integration that fails is asked less and less often (backoff.go), all of its lanes together when it fails again and
-// again (circuit.go), and not before the time that its Retry-After names (retryafter.go: over plain HTTP only; over TLS
-// a longer backoff stands in for it). What it refuses is tried on, too, but holds up nothing behind it. What it does not take
-// for Settings.DeadLetterAfter is a dead letter, and goes to the fallback receiver, if there is one (deadletter.go).
+// again (circuit.go), and not before the time that its Retry-After names (retryafter.go). What it refuses is tried on, too,
+// but holds up nothing behind it. What it does not take for Settings.DeadLetterAfter is a dead letter, and goes to the
+// fallback receiver, if there is one (deadletter.go).
 //
 // Alerts that ended, have no data or are flapping carry annotations of ours (annotate.go).
 //

@@ -237,25 +237,6 @@ func TestSlowReceiverIsNoTrouble(t *testing.T) {
 	require.Zero(t, metric(t, reg, "tocsin_notify_outbox_attempts_total", "outcome=failed"))
 }
 
-// Nobody asks before Retry-After is over, for whatever group.
-func TestRetryAfter(t *testing.T) {
-	const pause = 2 * time.Second
-	f := newFaulty(t, func(w http.ResponseWriter) bool {
-		w.Header().Set("Retry-After", "2")
-		return status(http.StatusTooManyRequests)(w)
-	})
-	n := startWithLedger(t, Options{}, simple(f.URL, ""))
-	send(n, firing("A"))
-	eventually(t, "asked", func() bool { return len(f.requests()) == 1 })
-	f.mend()
-	eventually(t, "noted", func() bool { c := n.Circuits(); return len(c) == 1 && !c[0].PausedUntil.IsZero() })
-	send(n, firing("B"))
-	eventually(t, "both are delivered", func() bool { return len(f.got()) == 2 })
-	asked := f.requests()
-	require.Len(t, asked, 3)
-	require.GreaterOrEqual(t, asked[1].Sub(asked[0]), pause-100*time.Millisecond)
-}
-
 // gate forwards to an address, once it is open; before, it refuses.
 type gate struct{ addr, to string }
 

@@ -68,8 +68,7 @@ type Options struct {
 	Ledger *ledger.Ledger
 	// Settings are those of the outbox until the first ApplyWith.
 	Settings Settings
-	// Dial opens the connections of integrations that speak HTTP, where there is a Ledger; nil means the system's network.
-	// No two connections may have the same pair of addresses at a time.
+	// Dial opens the connections of integrations that speak HTTP; nil means the system's network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// OnDelivery is told of every attempt to deliver, in the goroutine that made it: it must be quick. May be nil.
 	OnDelivery func(Delivery)

@@ -3,7 +3,6 @@ package notify
 import (
 	"bytes"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -90,45 +89,6 @@ func TestCircuit(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestRetryAfterIsRead(t *testing.T) {
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for _, c := range []struct {
-		code  int
-		value string
-		want  time.Duration
-		known bool
-	}{
-		{429, "7", 7 * time.Second, true}, {503, "0", 0, true}, {429, "86400", maxRetryAfter, true},
-		{429, "Sun, 01 Mar 2026 12:00:30 GMT", 30 * time.Second, true}, {429, "Sun, 01 Mar 2026 11:00:00 GMT", 0, true},
-		{429, "soon", 0, false}, {429, "", 0, false}, {429, "-3", 0, false}, {500, "7", 0, false}, {200, "7", 0, false},
-		{429, "99999999999999999999", 0, false},
-	} {
-		got, known := retryAfter(&http.Response{StatusCode: c.code, Header: http.Header{"Retry-After": {c.value}}}, now)
-		require.Equal(t, c.want, got, c)
-		require.Equal(t, c.known, known, c)
-	}
-	_, known := retryAfter(nil, now)
-	require.False(t, known)
-}
-
-func TestAnswerIsReadAlong(t *testing.T) {
-	w := &watchedConn{head: []byte("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\n\r\nbody")}
-	require.Equal(t, "5", w.answer().Header.Get("Retry-After"))
-	for _, head := range []string{"", "HTTP/1.1 200 OK\r\nA: b\r\n", "\x16\x03\x01\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 x\r\n\r\n"} {
-		require.Nil(t, (&watchedConn{head: []byte(head)}).answer(), head)
-	}
-}
-
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\n\r\n"))
-	f.Fuzz(func(t *testing.T, head []byte) {
-		r := (&watchedConn{head: head}).answer()
-		if d, known := retryAfter(r, time.Unix(0, 0)); known && (d < 0 || d > maxRetryAfter) {
-			t.Fatal(d)
-		}
-	})
 }
 
 func FuzzMessage(f *testing.F) {

@@ -14,6 +14,7 @@ import (
 	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/alertmanager/timeinterval"
+	commoncfg "github.com/prometheus/common/config"
 )
 
 // pipeline is all that one configuration brings about. It is built without side effects, run once, and stopped.
@@ -131,24 +132,20 @@ func (p *pipeline) buildReceivers(cfg *amconfig.Config, fallback string) error {
 }
 
 func (p *pipeline) buildReceiver(rc amconfig.Receiver) ([]*attempter, error) {
-	if p.n.outbox == nil {
-		built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger)
-		return p.attempters(rc.Name, built, nil), err
+	var how []commoncfg.HTTPClientOption
+	if p.n.opts.Dial != nil {
+		how = append(how, commoncfg.WithDialContextFunc(p.n.opts.Dial))
 	}
-	seen := newAnswers(&p.n.opts)
-	built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger, seen.option())
-	return p.attempters(rc.Name, built, seen), err
-}
-
-func (p *pipeline) attempters(name string, built []amnotify.Integration, seen *answers) []*attempter {
+	built, err := receiver.BuildReceiverIntegrations(rc, p.tmpl, p.n.logger, how...)
 	out := make([]*attempter, len(built))
 	for i := range built {
-		out[i] = watched(built[i], name, p.n.opts.OnDelivery, p.n.metrics.abandoned)
-		if seen != nil {
-			out[i].answers, out[i].accept = seen, p.n.accept
+		out[i] = watched(built[i], rc.Name, p.n.opts.OnDelivery, p.n.metrics.abandoned)
+		if p.n.outbox != nil {
+			hear(&built[i])
+			out[i].accept = p.n.accept
 		}
 	}
-	return out
+	return out, err
 }
 
 // all are the integrations that messages can be delivered by.

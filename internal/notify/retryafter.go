@@ -1,162 +1,105 @@
 package notify
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"net"
+	"errors"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	commoncfg "github.com/prometheus/common/config"
+	amnotify "github.com/prometheus/alertmanager/notify"
+	"gopkg.in/telebot.v3"
+
+	"github.com/tocsin/tocsin/internal/notify/clients"
 )
 
-// Upstream's integrations do not tell what a receiver answered beyond an error. Over plain HTTP the answer's head can be
-// read along on the connection; over TLS it cannot, and a longer backoff stands in for what Retry-After says.
+// Upstream's integrations do not tell what a receiver answered beyond an error. So their clients are listened to: what
+// HTTP it is, over TLS or not, and by which proxy, is the client's business. Where an integration has no client that can
+// be found, a longer backoff stands in for what Retry-After says.
 
-const (
-	// maxHead bounds how much of an answer is looked at.
-	maxHead = 16 << 10
-	// maxRetryAfter is the longest time that a receiver may ask for.
-	maxRetryAfter = time.Hour
-)
+// maxRetryAfter is the longest time that a receiver may ask for.
+const maxRetryAfter = time.Hour
 
-// answers reads along on the connections of one integration.
-type answers struct {
-	connect func(ctx context.Context, network, addr string) (net.Conn, error)
-
-	mu    sync.Mutex
-	conns map[string]*watchedConn // by both addresses
+// answer is what is kept of a receiver's answer.
+type answer struct {
+	code       int
+	status     string
+	retryAfter string
 }
 
-func newAnswers(o *Options) *answers {
-	a := &answers{connect: o.Dial, conns: map[string]*watchedConn{}}
-	if a.connect == nil {
-		a.connect = (&net.Dialer{}).DialContext
-	}
-	return a
+// heard is the answer to the last request of one attempt; nil where there was none. An attempt that is left to itself may
+// write to it still.
+type heard struct{ last atomic.Pointer[answer] }
+
+type heardKey struct{}
+
+// listen returns a context for the requests of one attempt, and what is heard of their answers.
+func listen(ctx context.Context) (context.Context, *heard) {
+	h := &heard{}
+	return context.WithValue(ctx, heardKey{}, h), h
 }
 
-// option makes an HTTP client's connections watched ones.
-func (a *answers) option() commoncfg.HTTPClientOption { return commoncfg.WithDialContextFunc(a.dial) }
-
-func (a *answers) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := a.connect(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	w := &watchedConn{Conn: c, all: a, key: connKey(c)}
-	a.mu.Lock()
-	a.conns[w.key] = w
-	a.mu.Unlock()
-	return w, nil
-}
-
-func connKey(c net.Conn) string { return c.LocalAddr().String() + " " + c.RemoteAddr().String() }
-
-// watch returns a context for one attempt and, for after it, the head of the last answer that was seen, or nil.
-func (a *answers) watch(ctx context.Context) (context.Context, func() *http.Response) {
-	var mu sync.Mutex
-	var last *watchedConn
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		a.mu.Lock()
-		w := a.conns[connKey(info.Conn)]
-		a.mu.Unlock()
-		if w != nil {
-			w.begin()
+// hear has the clients of in listened to. All kinds of integrations make their requests with the context that Notify is
+// given but telegram, whose library takes none: its answers belong to no attempt (see floodWait).
+func hear(in *amnotify.Integration) {
+	for _, c := range clients.Of(in) {
+		if c == http.DefaultClient {
+			continue // It is everybody's.
 		}
-		mu.Lock()
-		last = w
-		mu.Unlock()
-	}})
-	return ctx, func() *http.Response {
-		mu.Lock()
-		defer mu.Unlock()
-		if last == nil {
-			return nil
+		next := c.Transport
+		if next == nil {
+			next = http.DefaultTransport
 		}
-		return last.answer()
+		c.Transport = &listener{next}
 	}
 }
 
-// watchedConn remembers the beginning of what comes in since begin, as long as it looks like the head of an answer.
-type watchedConn struct {
-	net.Conn
-	all *answers
-	key string
+// listener is a transport that notes the answers to requests of attempts and is otherwise next.
+type listener struct{ next http.RoundTripper }
 
-	mu   sync.Mutex
-	head []byte
-	done bool
-}
-
-func (w *watchedConn) begin() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.head, w.done = w.head[:0], false
-}
-
-// Read implements net.Conn.
-func (w *watchedConn) Read(b []byte) (int, error) {
-	n, err := w.Conn.Read(b)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.done {
-		w.head = append(w.head, b[:min(n, maxHead-len(w.head))]...)
-		const start = "HTTP/1."
-		seen := min(len(w.head), len(start))
-		w.done = len(w.head) >= maxHead || string(w.head[:seen]) != start[:seen]
+// RoundTrip implements http.RoundTripper.
+func (l *listener) RoundTrip(r *http.Request) (*http.Response, error) {
+	h, ok := r.Context().Value(heardKey{}).(*heard)
+	if !ok {
+		return l.next.RoundTrip(r)
 	}
-	return n, err
-}
-
-// Close implements net.Conn.
-func (w *watchedConn) Close() error {
-	w.all.mu.Lock()
-	if w.all.conns[w.key] == w {
-		delete(w.all.conns, w.key)
+	h.last.Store(nil)
+	resp, err := l.next.RoundTrip(r)
+	if err == nil && resp != nil {
+		h.last.Store(&answer{code: resp.StatusCode, status: resp.Status, retryAfter: resp.Header.Get("Retry-After")})
 	}
-	w.all.mu.Unlock()
-	return w.Conn.Close()
+	return resp, err
 }
 
-// answer parses the head, passing over interim answers; nil where there is none.
-func (w *watchedConn) answer() *http.Response {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for rest := w.head; ; {
-		end := bytes.Index(rest, []byte("\r\n\r\n"))
-		if end < 0 {
-			return nil
-		}
-		end += 4
-		r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(rest[:end])), nil)
-		if err != nil {
-			return nil
-		}
-		_ = r.Body.Close() // There is nothing behind it.
-		if r.StatusCode >= 200 {
-			return r
-		}
-		rest = rest[end:]
+// CloseIdleConnections lets http.Client's reach next.
+func (l *listener) CloseIdleConnections() {
+	if c, ok := l.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
 	}
 }
 
 // retryAfter returns what an answer asks to wait from now on; it is false where it asks nothing of the kind.
-func retryAfter(r *http.Response, now time.Time) (time.Duration, bool) {
-	if r == nil || r.StatusCode != http.StatusTooManyRequests && r.StatusCode != http.StatusServiceUnavailable {
+func retryAfter(a *answer, now time.Time) (time.Duration, bool) {
+	if a == nil || a.code != http.StatusTooManyRequests && a.code != http.StatusServiceUnavailable {
 		return 0, false
 	}
-	text := r.Header.Get("Retry-After")
-	if s, err := strconv.ParseUint(text, 10, 31); err == nil {
+	if s, err := strconv.ParseUint(a.retryAfter, 10, 31); err == nil {
 		return min(time.Duration(s)*time.Second, maxRetryAfter), true
 	}
-	at, err := http.ParseTime(text)
+	at, err := http.ParseTime(a.retryAfter)
 	if err != nil {
 		return 0, false
 	}
 	return min(max(at.Sub(now), 0), maxRetryAfter), true
+}
+
+// floodWait returns what Telegram asks to wait, which its API says in the body of an answer as well as in its head.
+func floodWait(err error) (time.Duration, bool) {
+	var flood telebot.FloodError
+	if !errors.As(err, &flood) {
+		return 0, false
+	}
+	s := min(max(flood.RetryAfter, 0), int(maxRetryAfter/time.Second))
+	return time.Duration(s) * time.Second, true
 }

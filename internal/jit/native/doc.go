@@ -1,7 +1,7 @@
 // Package native runs machine code: it says what the processor can do, owns the memory in which code stands, and calls it.
 //
-// It is the only room with assembly, unsafe pointers and executable memory. Code memory is mapped twice, once to write and
-// once to execute, so that no address is ever both; that is also what a process under PR_SET_MDWE may do. The package must
+// It is the only room with assembly and executable memory. Code memory is mapped twice, once to write and once to
+// execute, so that no address is ever both; that is also what a process under PR_SET_MDWE may do. The package must
 // not know how code comes to be: it takes bytes that keep the calling convention described at Function.Run, and cannot
 // tell whether they do.
 //
