@@ -20,7 +20,7 @@ var floors = []struct {
 	rooms []string
 }{
 	{"ground", []string{
-		"internal/column", "internal/kernel", "internal/rangefunc", "internal/series", "internal/tenant", "internal/threshold",
+		"internal/column", "internal/kernel", "internal/pace", "internal/rangefunc", "internal/series", "internal/tenant", "internal/threshold",
 		"internal/wheel",
 	}},
 	{"lower", []string{

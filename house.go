@@ -31,6 +31,7 @@ import (
 	scraping "github.com/tocsin/tocsin/internal/ingest/scrape"
 	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/notify"
+	"github.com/tocsin/tocsin/internal/pace"
 	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
 	"github.com/tocsin/tocsin/internal/web"
@@ -51,6 +52,9 @@ type house struct {
 	// running ends with stop; what takes long, such as filling windows, ends with it.
 	running context.Context
 	leave   context.CancelFunc
+
+	// pace is that of reloads.
+	pace pace.Pace
 
 	compiled   *exec.Core
 	evaluated  *tierCosts
@@ -200,7 +204,7 @@ func sizeOrNone(n int64) int64 {
 
 func (h *house) openRules(dir string, _ *config.Config, reg prometheus.Registerer) (err error) {
 	h.rules, err = rule.NewSet(rule.SetOptions{
-		Compiler:   h.server.compiler,
+		Compiler:   h.server.compiler.Paced(h.pace.Rest),
 		Logger:     h.logger.With("part", "rules"),
 		Registerer: reg,
 		CacheDir:   filepath.Join(dir, "rules"),
@@ -223,6 +227,7 @@ func (h *house) openEngine(_ string, cfg *config.Config, reg prometheus.Register
 		Queryable:       h.store,
 		OnTransition:    h.transition,
 		Notify:          h.tell,
+		Rest:            h.pace.Rest,
 		ResendDelay:     noneIfZero(t.ResendDelay),
 		OutageTolerance: noneIfZero(t.ForOutageTolerance),
 		ForGracePeriod:  noneIfZero(t.ForGracePeriod),

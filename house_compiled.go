@@ -26,6 +26,7 @@ func (h *house) openCompiled(_ string, cfg *config.Config, reg prometheus.Regist
 		Lookback:   time.Duration(t.Query.LookbackDelta),
 		MaxBytes:   int64(t.Rules.Windows.MaxSize),
 		Kernels:    h.server.kernels,
+		Rest:       h.pace.Rest,
 		OutOfOrder: t.History.OutOfOrderTimeWindow > 0,
 		Range: func(ctx context.Context, text string, start, end time.Time, step time.Duration) (promql.Matrix, error) {
 			return h.store.Range(ctx, text, start, end, step)

@@ -149,6 +149,13 @@ func withInnerJobs(c *config.Config) *promconfig.Config {
 	return &own
 }
 
+// reloadRules is loadRules at a pace that leaves room to alerts.
+func (h *house) reloadRules(cfg *config.Config) error {
+	h.pace.Begin()
+	defer h.pace.End()
+	return h.loadRules(cfg)
+}
+
 // loadRules reads changed rule files and puts what is good into force. The error names the broken files; the good ones
 // and the last good versions of the broken ones run all the same.
 func (h *house) loadRules(cfg *config.Config) error {

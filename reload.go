@@ -109,7 +109,7 @@ func (s *Server) Reload() error {
 		s.logger.Error("The configuration was not reloaded; the running one stays", "file", file, "err", err)
 		return err
 	}
-	if err := s.house.loadRules(s.running()); err != nil {
+	if err := s.house.reloadRules(s.running()); err != nil {
 		s.logger.Error("The configuration was reloaded, but a rule file is broken; its last good version stays", "file", file, "err", err)
 		return fmt.Errorf("a rule file is broken, its last good version stays (the configuration itself was reloaded): %w", err)
 	}
@@ -173,7 +173,7 @@ func (s *Server) reloadRules() {
 	if s.stopping {
 		return
 	}
-	if err := s.house.loadRules(s.running()); err != nil {
+	if err := s.house.reloadRules(s.running()); err != nil {
 		s.logger.Error("A rule file is broken; its last good version stays", "err", err)
 		return
 	}

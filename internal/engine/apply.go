@@ -261,6 +261,9 @@ func (r *reload) endOrphans() {
 	ctx := context.WithoutCancel(r.engine.evalCtx) // A stop in between must not tear this.
 	live := r.keys()
 	for _, o := range r.orphans {
+		if o.state.alerts.Len() == 0 {
+			continue // Thousands of them would hold up the new groups.
+		}
 		ctx := o.group.context(ctx)
 		o.group.guarded(o.state, func() verdict {
 			dropped := o.state.alerts.AppendDropped(nil, now)

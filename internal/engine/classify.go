@@ -30,8 +30,8 @@ type classification struct {
 	cycles string
 }
 
-// classify decides which rules of groups follow arrivals.
-func classify(groups []*Group) classification {
+// classify decides which rules of groups follow arrivals. It calls rest in between.
+func classify(groups []*Group, rest func()) classification {
 	var c classification
 	var rules []*rule.Rule
 	for _, g := range groups {
@@ -45,9 +45,10 @@ func classify(groups []*Group) classification {
 			}
 			c.rules = append(c.rules, r)
 			rules = append(rules, rs.rule())
+			rest()
 		}
 	}
-	readers := readersOf(rules)
+	readers := readersOf(rules, rest)
 	may := make([]bool, len(rules))
 	for i := range c.rules {
 		if may[i] = c.rules[i].follows(); !may[i] {

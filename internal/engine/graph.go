@@ -11,8 +11,8 @@ import (
 )
 
 // readersOf returns for each rule those that read what it records, by position and in order. Where only an evaluation
-// could tell, a rule counts as a reader.
-func readersOf(rules []*rule.Rule) [][]int32 {
+// could tell, a rule counts as a reader. It calls rest in between.
+func readersOf(rules []*rule.Rule, rest func()) [][]int32 {
 	writers := map[string][]int32{}
 	for i, r := range rules {
 		for _, name := range recordedNames(r) {
@@ -37,6 +37,7 @@ func readersOf(rules []*rule.Rule) [][]int32 {
 				}
 			}
 		}
+		rest()
 	}
 	return readers
 }

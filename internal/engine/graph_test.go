@@ -42,7 +42,7 @@ func TestReaders(t *testing.T) {
 		{5, 6, 7},      // C
 		{6, 7},         // d:r
 		{6, 7}, {6, 7}, // e:r, f:r
-	}, readersOf(rules))
+	}, readersOf(rules, func() {}))
 }
 
 func TestCycles(t *testing.T) {
@@ -107,7 +107,7 @@ func TestWanted(t *testing.T) {
 		testRule(t, rule.Alerting, "S", "e:r"), // may not
 	}
 	may := []bool{true, true, true, true, true, true, false}
-	require.Equal(t, []bool{true, true, true, false, false, false, false}, wantedOf(rules, readersOf(rules), may))
+	require.Equal(t, []bool{true, true, true, false, false, false, false}, wantedOf(rules, readersOf(rules, func() {}), may))
 }
 
 // A chain as long as a large configuration does not exhaust anything.
@@ -119,7 +119,7 @@ func TestLongChains(t *testing.T) {
 		rules = append(rules, testRule(t, rule.Recording, fmt.Sprintf("r%d", i), fmt.Sprintf("r%d", (i+1)%n)))
 	}
 	start := time.Now()
-	cycles := cyclesOf(readersOf(rules))
+	cycles := cyclesOf(readersOf(rules, func() {}))
 	require.Len(t, cycles, 1)
 	require.Len(t, cycles[0], n)
 	require.Less(t, time.Since(start), 10*time.Second)

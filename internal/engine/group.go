@@ -183,6 +183,7 @@ func newGroup(o Options, m *metrics, env *environment, cfg Config, def *rule.Gro
 		rs.ref.Store(r)
 		rs.onMissing, _ = alert.ParseOnMissing(string(r.OnMissing)) // Validate has looked at it.
 		g.rules = append(g.rules, rs)
+		o.Rest()
 	}
 	return g
 }

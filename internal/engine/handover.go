@@ -44,7 +44,7 @@ func (r *reload) inherit(g, old *Group) (unmatched []newcomer, orphans []orphan)
 	g.orphaned = append(g.orphaned, old.orphaned...)
 	g.ticks = old.ticks
 
-	partners := matchRules(g.rules, old.rules)
+	partners := matchRules(g.rules, old.rules, r.engine.opts.Rest)
 	taken := make(map[*ruleState]bool, len(partners))
 	for i, rs := range g.rules {
 		from := partners[i]
@@ -102,8 +102,8 @@ func (g *Group) takeAlerts(to, from *ruleState) {
 }
 
 // matchRules returns for each new rule the old one that it follows, or nil: the one with the same ID, else the one with
-// the same kind, name and labels; the first with the first where several are equal.
-func matchRules(fresh, old []*ruleState) []*ruleState {
+// the same kind, name and labels; the first with the first where several are equal. It calls rest in between.
+func matchRules(fresh, old []*ruleState, rest func()) []*ruleState {
 	partners := make([]*ruleState, len(fresh))
 	taken := make(map[*ruleState]bool, len(old))
 	for _, key := range []func(*rule.Rule) string{byID, byNameAndLabels} {
@@ -120,6 +120,7 @@ func matchRules(fresh, old []*ruleState) []*ruleState {
 				partners[i], waiting[k] = candidates[0], candidates[1:]
 				taken[partners[i]] = true
 			}
+			rest()
 		}
 	}
 	return partners

@@ -69,6 +69,10 @@ type Options struct {
 	// with none. It is called from the group's goroutine and must not wait for a receiver.
 	Notify func(ctx context.Context, alerts []alert.Outgoing)
 
+	// Rest is called between the pieces of an Apply that take long, with nothing locked that evaluations need; nil does
+	// nothing.
+	Rest func()
+
 	// Ledger records every change of an alert before anybody is told of it, and is what alerts are taken up from after a
 	// restart; nil means that neither is done.
 	Ledger *ledger.Ledger
@@ -105,6 +109,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Rest == nil {
+		o.Rest = func() {}
 	}
 	o.ResendDelay = durationOr(o.ResendDelay, DefaultResendDelay)
 	o.OutageTolerance = durationOr(o.OutageTolerance, DefaultOutageTolerance)

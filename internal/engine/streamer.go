@@ -17,6 +17,7 @@ type streamer struct {
 	stream  Stream
 	logger  *slog.Logger
 	metrics *streamMetrics
+	pause   func() // between the pieces of what takes long
 	// kick wakes the goroutine: it has to get up earlier than it wanted.
 	kick chan struct{}
 
@@ -81,7 +82,7 @@ func newStreamer(o Options, m *metrics) *streamer {
 		return nil
 	}
 	return &streamer{
-		stream: o.Stream, logger: o.Logger, metrics: newStreamMetrics(o.Registerer, o.Logger, m),
+		stream: o.Stream, logger: o.Logger, metrics: newStreamMetrics(o.Registerer, o.Logger, m), pause: o.Rest,
 		kick:  make(chan struct{}, 1),
 		wheel: wheel.New(time.Now().UnixMilli()),
 	}
@@ -100,7 +101,7 @@ func (s *streamer) seatAll(groups []*Group) {
 	if s == nil {
 		return
 	}
-	c := classify(groups)
+	c := classify(groups, s.pause)
 	s.mu.Lock()
 	before := s.sources
 	s.sources, s.byPlan = map[string]*source{}, map[*plan.Plan]*source{}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"runtime"
 	"sync"
 	"time"
 
@@ -52,6 +53,8 @@ type Options struct {
 	Kernels kernel.Library
 	// Separate computes every node by itself, without kernels: for comparison.
 	Separate bool
+	// Rest is called between the pieces of a Load, with no lock held, so that it can leave room to others; nil yields.
+	Rest func()
 	// Logger is told of mistakes in the engine itself; nil discards.
 	Logger *slog.Logger
 	// SubqueryStep returns the resolution of subqueries that name none; nil: DefaultSubqueryStep.
@@ -70,6 +73,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.Rest == nil {
+		o.Rest = runtime.Gosched
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -16,8 +16,8 @@ type demand struct {
 	users, lines map[string]int
 }
 
-// demandOf counts what plans want.
-func demandOf(plans []*plan.Plan) demand {
+// demandOf counts what plans want. It calls rest in between.
+func demandOf(plans []*plan.Plan, rest func()) demand {
 	d := demand{users: map[string]int{}, lines: map[string]int{}}
 	seen, roots := map[string]bool{}, map[string]bool{}
 	var visit func(n *plan.Node)
@@ -44,6 +44,7 @@ func demandOf(plans []*plan.Plan) demand {
 		roots[top.Key] = true
 		d.users[top.Key]++
 		visit(top)
+		rest()
 	}
 	return d
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"time"
 
@@ -68,7 +67,7 @@ const loadShare = 500 * time.Microsecond
 // replace builds what is new and drops what is gone. It returns the roots whose windows are to be filled. Until it is
 // done, the plans of before are the ones that can be evaluated.
 func (c *Core) replace(plans []*plan.Plan) (fresh []*root) {
-	want := demandOf(plans)
+	want := demandOf(plans, c.opts.Rest)
 	c.mu.Lock()
 	c.demand = want
 	c.mu.Unlock()
@@ -130,7 +129,7 @@ func (c *Core) inShares(n int, do func(i int)) {
 			do(i)
 		}
 		c.mu.Unlock()
-		runtime.Gosched()
+		c.opts.Rest()
 	}
 }
 

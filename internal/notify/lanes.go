@@ -68,6 +68,7 @@ func (o *outbox) pump(p *port) {
 		p.flying++
 		o.flying++
 		it, via := l.items[0], p.via
+		it.begins()
 		o.work.Go(func() { o.attempt(l, it, via) })
 	}
 }

@@ -22,6 +22,7 @@ const (
 	DefaultAlertGCInterval     = 30 * time.Minute
 	DefaultMaintenanceInterval = 15 * time.Minute
 	DefaultSnapshotDelay       = 250 * time.Millisecond
+	DefaultLedgerSnapshotDelay = 5 * time.Second
 	DefaultDrainTimeout        = 5 * time.Second
 	DefaultMaxBodyBytes        = 32 << 20
 )
@@ -48,7 +49,8 @@ type Options struct {
 	// DefaultMaintenanceInterval.
 	MaintenanceInterval time.Duration
 	// SnapshotDelay is how long after a notification the notification log is written, so that many cost one write. It
-	// grows by itself where writing is slow. Zero means DefaultSnapshotDelay.
+	// grows by itself where writing is slow. Zero means DefaultSnapshotDelay, and with a Ledger, which has what matters
+	// of it at once, DefaultLedgerSnapshotDelay.
 	SnapshotDelay time.Duration
 	// StartDelay holds back the first notifications after Start, so that a restart sees inhibiting alerts before their
 	// targets. Zero means none.
@@ -122,6 +124,9 @@ func (o Options) withDefaults() Options {
 	orDuration(&o.Retention, DefaultRetention)
 	orDuration(&o.AlertGCInterval, DefaultAlertGCInterval)
 	orDuration(&o.MaintenanceInterval, DefaultMaintenanceInterval)
+	if o.Ledger != nil {
+		orDuration(&o.SnapshotDelay, DefaultLedgerSnapshotDelay)
+	}
 	orDuration(&o.SnapshotDelay, DefaultSnapshotDelay)
 	orDuration(&o.DrainTimeout, DefaultDrainTimeout)
 	if o.MaxBodyBytes == 0 {

@@ -14,8 +14,8 @@ import (
 )
 
 // The outbox stands between Alertmanager's pipeline and the integrations. The pipeline hands over a message and goes on
-// as soon as the message is in the ledger, or delivered; the first attempt begins at once, beside the writing. See doc.go
-// for what a crash can do.
+// as soon as the message is in the ledger, or delivered. The first attempt begins at once, and where it soon ends well the
+// message never has to be written, only that it was told. See doc.go for what a crash can do.
 //
 // Messages of one lane (integration and aggregation group) are delivered one after the other, in order; lanes do not wait
 // for each other. All of an integration's lanes share its circuit, its pause where it asked for one, and a bound on
@@ -23,6 +23,10 @@ import (
 
 // maxConcurrent bounds the attempts of one integration that are under way.
 const maxConcurrent = 64
+
+// storeDelay is how long a message that is under way stays out of the ledger. A crash meanwhile does to it what it does to
+// one that still waits in the pipeline's memory: the alerts of the ledger are told of again.
+const storeDelay = 25 * time.Millisecond
 
 var (
 	errNoLedger   = errors.New("there is no ledger, and without one no outbox")
@@ -113,6 +117,8 @@ type item struct {
 	discarded bool
 	next      time.Time
 
+	tried     chan struct{} // made when the first attempt begins, closed when it has ended
+	once      bool          // has ended
 	delivered atomic.Bool
 	decided   chan struct{} // closed when the pipeline need not wait any more
 	retry     bool          // valid when decided, as err
@@ -143,6 +149,7 @@ func (o *outbox) accept(ctx context.Context, m *message, told ledger.Told) (retr
 		if replaces {
 			o.replace(it, told)
 		} else {
+			o.letFirstEnd(it)
 			o.store(it, told)
 		}
 	})
@@ -235,6 +242,22 @@ func (p *port) lane(group string) *lane {
 		p.lanes[group] = l
 	}
 	return l
+}
+
+// letFirstEnd returns at the end of an attempt that began at once, or after storeDelay.
+func (o *outbox) letFirstEnd(it *item) {
+	o.mu.Lock()
+	tried := it.tried
+	o.mu.Unlock()
+	if tried == nil {
+		return
+	}
+	delay := time.NewTimer(storeDelay)
+	defer delay.Stop()
+	select {
+	case <-tried:
+	case <-delay.C:
+	}
 }
 
 // store writes it into the ledger and does what came to be due meanwhile.

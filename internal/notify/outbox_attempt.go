@@ -19,7 +19,7 @@ func (o *outbox) attempt(l *lane, it *item, via *attempter) {
 	store := o.receiverData.open(msg)
 	v := via.attempt(msg.context(ctx, store), msg.alerts(), number)
 	if v.err != nil && o.cut.Err() != nil {
-		o.aborted(l)
+		o.aborted(l, it)
 		return
 	}
 	if v.err == nil {
@@ -45,17 +45,28 @@ func (o *outbox) attempt(l *lane, it *item, via *attempter) {
 }
 
 // aborted puts back what Stop cut off.
-func (o *outbox) aborted(l *lane) {
+func (o *outbox) aborted(l *lane, it *item) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.landed(l)
+	o.landed(l, it)
 	l.port.circuit = l.port.circuit.aborted()
 	o.settleLane(l)
 	o.checkIdle()
 }
 
-// landed notes that nothing of l is under way any more.
-func (o *outbox) landed(l *lane) {
+// begins notes that an attempt begins. The lock is held.
+func (it *item) begins() {
+	if it.tried == nil {
+		it.tried = make(chan struct{})
+	}
+}
+
+// landed notes that nothing of l is under way any more, and that the attempt of it has ended.
+func (o *outbox) landed(l *lane, it *item) {
+	if !it.once {
+		it.once = true
+		close(it.tried)
+	}
 	l.flying = false
 	l.port.flying--
 	o.flying--
@@ -76,7 +87,7 @@ func (o *outbox) checkIdle() {
 func (o *outbox) finished(l *lane, it *item, v verdict, now time.Time) {
 	o.mu.Lock()
 	p := l.port
-	o.landed(l)
+	o.landed(l, it)
 	o.learn(p, v, now)
 	var then func()
 	switch {

@@ -40,6 +40,23 @@ func NewCompiler(o Options) *Compiler {
 	})}
 }
 
+// Paced returns a Compiler that is c, but calls rest before each expression, and so does its Parser: for loading many of
+// them beside work that somebody waits for.
+func (c *Compiler) Paced(rest func()) *Compiler {
+	return &Compiler{parser: pacedParser{c.parser, rest}}
+}
+
+type pacedParser struct {
+	parser.Parser
+	rest func()
+}
+
+// ParseExpr implements parser.Parser.
+func (p pacedParser) ParseExpr(text string) (parser.Expr, error) {
+	p.rest()
+	return p.Parser.ParseExpr(text)
+}
+
 // Parser returns the parser itself, for upstream components (rule files, HTTP API, engine) that want one.
 func (c *Compiler) Parser() parser.Parser { return c.parser }
 
