@@ -55,7 +55,7 @@ var sameFloor = map[string][]string{
 }
 
 // testRooms hold what only tests use; no other room may import them outside of tests.
-var testRooms = []string{"internal/sim", "internal/sim/chain", "internal/e2e", "internal/kernel/kerneltest"}
+var testRooms = []string{"internal/sim", "internal/sim/baddisk", "internal/sim/chain", "internal/e2e", "internal/kernel/kerneltest"}
 
 // onlyIn maps an upstream package to the rooms that may import it directly, with the reason.
 var onlyIn = []struct {

@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -24,8 +25,10 @@ type transaction struct {
 	// batch is nil where nobody observes; otherwise it is owned by the transaction until done.
 	batch *[]Sample
 	count int
-	// doomed says that a series was not created because the disk is nearly full: the commit fails, and nothing is written.
-	doomed bool
+	// doomed is why a sample was not appended, because the disk takes nothing: the commit fails, and nothing is written.
+	doomed error
+	// created are the series that are new to the database.
+	created []storage.SeriesRef
 	// seen is the metadata last handed to the cache: families come in runs.
 	seen familyMetadata
 }
@@ -47,21 +50,34 @@ func (s *Store) begin(ctx context.Context) transaction {
 // order. It is not taken for samples of series that exist, and nothing else is locked by us while it is held.
 func (t *transaction) enter(known storage.GetRef, ref storage.SeriesRef, ls labels.Labels) (_ storage.SeriesRef, locked bool, _ error) {
 	if ref != 0 {
-		return ref, false, nil
+		return ref, false, t.unlessUnusable(ref)
 	}
 	if err := t.store.limits.Check(ls); err != nil {
 		t.store.metrics.reject(err)
 		return 0, false, err
 	}
 	if ref, _ = known.GetRef(ls, ls.Hash()); ref != 0 {
-		return ref, false, nil
+		return ref, false, t.unlessUnusable(ref)
 	}
-	if t.store.room.take(1, time.Now()) != nil {
-		t.count, t.doomed = t.count+1, true
-		return 0, false, errDoomed
+	if err := t.mayWrite(1); err != nil {
+		return 0, false, t.doom(err)
 	}
 	t.store.creating.Lock()
 	return 0, true, nil
+}
+
+// unlessUnusable dooms the transaction where nothing can be appended to a series.
+func (t *transaction) unlessUnusable(ref storage.SeriesRef) error {
+	if err := t.store.disk.unusable(ref); err != nil {
+		return t.doom(err)
+	}
+	return nil
+}
+
+// doom lets the commit fail.
+func (t *transaction) doom(why error) error {
+	t.count, t.doomed = t.count+1, why
+	return errDoomed
 }
 
 // errDoomed says that the sample cannot be kept, and that the commit will tell so: the caller counts it as appended.
@@ -89,9 +105,12 @@ func (t *transaction) refused(err error, v float64, h *histogram.Histogram, fh *
 	t.store.metrics.reject(err)
 }
 
-// appended records a sample that the database took.
-func (t *transaction) appended(s Sample) {
+// appended records a sample that the database took; known is the series' reference from before.
+func (t *transaction) appended(known storage.SeriesRef, s Sample) {
 	t.count++
+	if known != s.Ref {
+		t.created = append(t.created, s.Ref)
+	}
 	if t.batch != nil {
 		*t.batch = append(*t.batch, s)
 	}
@@ -116,15 +135,54 @@ func (t *transaction) describe(family string, ls labels.Labels, m metadata.Metad
 	t.seen = seen
 }
 
-// commit commits to the database, where the disk has room for it.
-func (t *transaction) commit(inner interface {
+// ending is what both generations of the database's appenders end with.
+type ending interface {
 	Commit() error
 	Rollback() error
-}) error {
-	if t.doomed || t.count > 0 && t.store.room.take(t.count, time.Now()) != nil {
-		return errors.Join(errNoRoom, inner.Rollback())
+}
+
+// mayWrite returns why so many samples cannot be written, nil where they can.
+func (t *transaction) mayWrite(samples int) error {
+	if samples > 0 {
+		if err := t.store.room.take(samples, time.Now()); err != nil {
+			return err
+		}
 	}
-	return inner.Commit()
+	return t.store.disk.refused()
+}
+
+// commit commits to the database, where the disk takes it.
+func (t *transaction) commit(inner ending) error {
+	t.store.disk.writes.RLock()
+	defer t.store.disk.writes.RUnlock()
+	err := t.mayWrite(t.count)
+	if err == nil {
+		err = t.doomed
+	}
+	if err != nil {
+		return errors.Join(err, t.undo(inner))
+	}
+	if err = inner.Commit(); isDiskTrouble(err) {
+		t.store.disk.fail(err, t.created)
+		return &refusal{err}
+	}
+	return err
+}
+
+// rollback gives up what was appended.
+func (t *transaction) rollback(inner ending) error {
+	t.store.disk.writes.RLock()
+	defer t.store.disk.writes.RUnlock()
+	return t.undo(inner)
+}
+
+// undo rolls back, which logs the series that were created all the same.
+func (t *transaction) undo(inner ending) error {
+	err := inner.Rollback()
+	if isDiskTrouble(err) {
+		t.store.disk.fail(err, t.created)
+	}
+	return err
 }
 
 // committed ends the transaction after the database's commit returned err. What a disk does not take is told of all the
@@ -134,6 +192,7 @@ func (t *transaction) committed(err error) error {
 	if err != nil {
 		t.store.metrics.commitFailures.Inc()
 		if isDiskTrouble(err) {
+			t.forgetCreated()
 			t.tell()
 		}
 		return explain("write samples to", t.store.dir, err)
@@ -154,13 +213,25 @@ func (t *transaction) tell() {
 	}
 }
 
+// forgetCreated takes the samples of new series out of the batch: those series are not to stay.
+func (t *transaction) forgetCreated() {
+	if t.batch == nil || len(t.created) == 0 {
+		return
+	}
+	slices.Sort(t.created)
+	*t.batch = slices.DeleteFunc(*t.batch, func(s Sample) bool {
+		_, isNew := slices.BinarySearch(t.created, s.Ref)
+		return isNew
+	})
+}
+
 // release gives the batch back. An appender may be rolled back after its commit; the second call does nothing.
 func (t *transaction) release() {
 	if t.batch != nil {
 		t.store.batches.put(t.batch)
 		t.batch = nil
 	}
-	t.count, t.doomed = 0, false
+	t.count, t.doomed, t.created = 0, nil, nil
 }
 
 // appenderV2 is the database's appender behind the store's door.
@@ -195,6 +266,7 @@ func (a *appenderV2) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64
 	if err != nil {
 		return 0, unlessDoomed(err)
 	}
+	known := ref
 	ref, err = func() (storage.SeriesRef, error) {
 		defer a.leave(locked) // also when upstream panics: requests recover, and others must not wait for ever
 		return a.inner.Append(ref, ls, st, t, v, h, fh, opts)
@@ -204,7 +276,7 @@ func (a *appenderV2) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64
 		return 0, err
 	}
 	// A partial error leaves ref set: the sample is in, some of its exemplars are not.
-	a.appended(Sample{Ref: ref, Labels: ls, T: t, V: v, H: h, FH: fh})
+	a.appended(known, Sample{Ref: ref, Labels: ls, T: t, V: v, H: h, FH: fh})
 	a.describe(opts.MetricFamilyName, ls, opts.Metadata)
 	if a.told != nil {
 		// It only counts, and never fails.
@@ -230,7 +302,7 @@ func (a *appenderV2) Commit() error {
 
 func (a *appenderV2) Rollback() error {
 	defer a.release()
-	return a.inner.Rollback()
+	return a.rollback(a.inner)
 }
 
 // appenderV1 is appenderV2 in the older shape, which some upstream parts still write to.
@@ -261,6 +333,7 @@ func (a *appenderV1) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v 
 	if err != nil {
 		return 0, unlessDoomed(err)
 	}
+	known := ref
 	ref, err = func() (storage.SeriesRef, error) {
 		defer a.leave(locked)
 		return a.inner.Append(ref, ls, t, v)
@@ -269,7 +342,7 @@ func (a *appenderV1) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v 
 		a.refused(err, v, nil, nil)
 		return ref, err
 	}
-	a.appended(Sample{Ref: ref, Labels: ls, T: t, V: v})
+	a.appended(known, Sample{Ref: ref, Labels: ls, T: t, V: v})
 	if a.told != nil {
 		_, _ = a.told.Append(ref, ls, t, v)
 	}
@@ -283,6 +356,7 @@ func (a *appenderV1) AppendHistogram(ref storage.SeriesRef, ls labels.Labels, t 
 	if err != nil {
 		return 0, unlessDoomed(err)
 	}
+	known := ref
 	ref, err = func() (storage.SeriesRef, error) {
 		defer a.leave(locked)
 		return a.inner.AppendHistogram(ref, ls, t, h, fh)
@@ -291,7 +365,7 @@ func (a *appenderV1) AppendHistogram(ref storage.SeriesRef, ls labels.Labels, t 
 		a.refused(err, 0, h, fh)
 		return ref, err
 	}
-	a.appended(Sample{Ref: ref, Labels: ls, T: t, H: h, FH: fh})
+	a.appended(known, Sample{Ref: ref, Labels: ls, T: t, H: h, FH: fh})
 	if a.told != nil {
 		_, _ = a.told.AppendHistogram(ref, ls, t, h, fh)
 	}
@@ -318,7 +392,11 @@ func (a *appenderV1) AppendSTZeroSample(ref storage.SeriesRef, ls labels.Labels,
 		return 0, unlessDoomed(err)
 	}
 	defer a.leave(locked)
-	return a.inner.AppendSTZeroSample(ref, ls, t, st)
+	known := ref
+	if ref, err = a.inner.AppendSTZeroSample(ref, ls, t, st); err == nil && ref != known {
+		a.created = append(a.created, ref)
+	}
+	return ref, err
 }
 
 // AppendHistogramSTZeroSample is AppendSTZeroSample for histograms.
@@ -330,7 +408,11 @@ func (a *appenderV1) AppendHistogramSTZeroSample(ref storage.SeriesRef, ls label
 		return 0, unlessDoomed(err)
 	}
 	defer a.leave(locked)
-	return a.inner.AppendHistogramSTZeroSample(ref, ls, t, st, h, fh)
+	known := ref
+	if ref, err = a.inner.AppendHistogramSTZeroSample(ref, ls, t, st, h, fh); err == nil && ref != known {
+		a.created = append(a.created, ref)
+	}
+	return ref, err
 }
 
 func (a *appenderV1) GetRef(ls labels.Labels, hash uint64) (storage.SeriesRef, labels.Labels) {
@@ -350,5 +432,5 @@ func (a *appenderV1) Commit() error {
 
 func (a *appenderV1) Rollback() error {
 	defer a.release()
-	return a.inner.Rollback()
+	return a.rollback(a.inner)
 }

@@ -33,6 +33,8 @@ func explain(doing, dir string, err error) error {
 		why = "the file system is read-only; mount it writable or choose another directory"
 	case errors.Is(err, fs.ErrPermission):
 		why = "permission denied; check its owner and mode (" + why + ")"
+	case errors.Is(err, fs.ErrNotExist):
+		why = "the directory is gone; put it back, or restart tocsin, which begins with a new one (" + why + ")"
 	case errors.Is(err, syscall.ENOTDIR):
 		why = "it, or a part of its path, is a file and not a directory"
 	}
@@ -41,12 +43,9 @@ func explain(doing, dir string, err error) error {
 
 // isDiskTrouble reports whether the disk is what failed, rather than what was to be written.
 func isDiskTrouble(err error) bool {
-	for _, trouble := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
-		if errors.Is(err, trouble) {
-			return true
-		}
-	}
-	return false
+	var errno syscall.Errno // What the operating system says; nothing that is wrong with samples is one.
+	var refused *refusal
+	return errors.As(err, &errno) || errors.As(err, &refused)
 }
 
 // isPathError tells a file that could not be opened from a lock that could not be had.

@@ -53,6 +53,7 @@ type Store struct {
 	destinations *destinations
 
 	room     room
+	disk     disk
 	metrics  *metrics
 	batches  batchPool
 	metadata *metadataCache
@@ -87,15 +88,27 @@ func Open(o Options) (*Store, error) {
 		metrics:  newMetrics(o.Registerer),
 		metadata: newMetadataCache(o.MaxMetadata),
 	}
-	s.room.dir, s.room.reserve, s.room.free, s.room.logger, s.room.refuses = o.Dir, o.MinFreeSpace, freeSpace, o.Logger, s.metrics.refusing
 	s.subqueryStep.Store(o.SubqueryStep.Milliseconds())
 	s.running, s.stop = context.WithCancel(context.Background())
+	s.disk.dir, s.disk.logger, s.disk.room = o.Dir, o.Logger, &s.room
+	s.disk.wake, s.disk.left, s.disk.closing = make(chan struct{}, 1), make(chan struct{}), s.running
+	s.room.dir, s.room.reserve, s.room.free, s.room.logger, s.room.refuses = s.disk.log(), o.MinFreeSpace, freeSpace, o.Logger, s.metrics.low
+	s.room.gone = func(err error) { s.disk.fail(err, nil) }
 
-	s.db, err = tsdb.Open(o.Dir, o.Logger.With("component", "tsdb"), o.Registerer, o.tsdbOptions(), nil)
+	opts := o.tsdbOptions()
+	opts.BlocksToDelete = s.disk.deletable
+	logger := slog.New(holdingHandler{o.Logger.Handler(), &s.disk}).With("component", "tsdb")
+	s.db, err = tsdb.Open(o.Dir, logger, o.Registerer, opts, nil)
+	if err == nil {
+		if err = s.disk.opened(s.db); err != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+	}
 	if err != nil {
 		s.stop()
 		return nil, errors.Join(explain("open the time series database", o.Dir, err), lock.Release())
 	}
+	registerHealth(o.Registerer, s.Healthy)
 	s.engine = promql.NewEngine(o.engineOptions(func(int64) int64 { return s.subqueryStep.Load() }))
 	s.remote = remote.NewStorage(o.Logger.With("component", "remote"), o.Registerer, s.db.StartTime, o.Dir,
 		o.RemoteFlushDeadline, o.ScrapeManager, false)
@@ -121,12 +134,16 @@ func lockDir(dir string) (fileutil.Releaser, error) {
 
 // Close ends running queries, lets remote write send what it holds (for up to a minute where there is a destination),
 // and closes the database. Appenders must be committed or rolled back, and queriers closed, before. It may be called
-// more than once.
+// more than once. Where the disk takes nothing, the database is left as it is, in memory too, and the error says so: what
+// was acknowledged is in its log.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.stop()
 		errs := []error{s.engine.Close(), s.remote.Close()}
-		if err := s.db.Close(); err != nil {
+		if err := s.disk.close(); err != nil {
+			// Upstream would write, and end the process where it cannot. What was acknowledged is in the log.
+			errs = append(errs, explain("close the time series database in", s.dir, err))
+		} else if err := s.db.Close(); err != nil {
 			errs = append(errs, explain("close the time series database", s.dir, err))
 		}
 		if err := errors.Join(append(errs, s.lock.Release())...); err != nil {

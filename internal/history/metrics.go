@@ -16,7 +16,7 @@ type metrics struct {
 	commitFailures  prometheus.Counter
 	metadataDropped prometheus.Counter
 	rejected        *prometheus.CounterVec
-	refusing        prometheus.Gauge
+	low             prometheus.Gauge
 }
 
 // The reasons for which a sample is rejected.
@@ -39,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "tocsin_commit_failures_total", Help: "Batches of samples that history could not commit."}),
 		metadataDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tocsin_metadata_dropped_total", Help: "Metric metadata not remembered because the limit was reached."}),
-		refusing: prometheus.NewGauge(prometheus.GaugeOpts{
+		low: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tocsin_history_disk_low", Help: "1 while samples are refused because the disk is nearly full."}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_samples_rejected_total", Help: "Samples that history refused, by reason."}, []string{"reason"}),
@@ -49,9 +49,25 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.rejected.WithLabelValues(reason)
 	}
 	if reg != nil {
-		reg.MustRegister(m.appended, m.commitFailures, m.metadataDropped, m.rejected, m.refusing)
+		reg.MustRegister(m.appended, m.commitFailures, m.metadataDropped, m.rejected, m.low)
 	}
 	return m
+}
+
+// registerHealth shows whether the store is healthy.
+func registerHealth(reg prometheus.Registerer, healthy func() (bool, string)) {
+	if reg == nil {
+		return
+	}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tocsin_history_healthy",
+		Help: "0 while samples are refused, or nothing is compacted or deleted, because the disk does not take it; 1 otherwise.",
+	}, func() float64 {
+		if ok, _ := healthy(); ok {
+			return 1
+		}
+		return 0
+	}))
 }
 
 // reject counts one refused sample.

@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +32,7 @@ type room struct {
 	free    func(dir string) (free, total int64, err error)
 	logger  *slog.Logger
 	refuses prometheus.Gauge
+	gone    func(error) // is told where there is no such directory any more
 
 	next atomic.Int64 // when to look again, Unix nanoseconds
 	left atomic.Int64 // what may be written before the next look
@@ -38,16 +40,25 @@ type room struct {
 }
 
 // errNoRoom is why a commit fails before the disk is full.
-var errNoRoom = fmt.Errorf("too little room is left on the disk: %w", syscall.ENOSPC)
+var errNoRoom error = &refusal{fmt.Errorf("too little room is left on the disk: %w", syscall.ENOSPC)}
+
+// isLow reports whether samples are refused, by what was seen not long ago.
+func (r *room) isLow(now time.Time) bool {
+	if r.reserve < 0 {
+		return false
+	}
+	if next := r.next.Load(); now.UnixNano() >= next && r.next.CompareAndSwap(next, now.Add(roomInterval).UnixNano()) {
+		r.look()
+	}
+	return r.low.Load()
+}
 
 // take returns an error where there is no room for a batch of so many samples.
 func (r *room) take(samples int, now time.Time) error {
 	if r.reserve < 0 {
 		return nil
 	}
-	if next := r.next.Load(); now.UnixNano() >= next && r.next.CompareAndSwap(next, now.Add(roomInterval).UnixNano()) {
-		r.look()
-	}
+	r.isLow(now)
 	if left := r.left.Add(-int64(samples) * roomPerSample); left < 0 {
 		if r.look(); r.low.Load() || r.left.Add(-int64(samples)*roomPerSample) < 0 {
 			return errNoRoom
@@ -62,6 +73,9 @@ func (r *room) take(samples int, now time.Time) error {
 // look asks how much room there is. Where that is not known, there is enough: writing tells.
 func (r *room) look() {
 	free, total, err := r.free(r.dir)
+	if errors.Is(err, fs.ErrNotExist) && r.gone != nil {
+		r.gone(err)
+	}
 	if err != nil {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			r.logger.Debug("How much room the disk has is not known", "dir", r.dir, "err", err)

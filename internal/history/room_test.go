@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,10 +66,9 @@ func TestRoom(t *testing.T) {
 	require.NoError(t, try(1, roomInterval))
 }
 
-// TestAFullDiskLosesNothingAcknowledged writes while another fills the disk and frees it again, and expects what was
-// acknowledged to be there after a restart. The batches are larger than a page of the log, so that writing one may fail
-// half-way.
-func TestAFullDiskLosesNothingAcknowledged(t *testing.T) {
+// small mounts a small file system for the test's time, or skips loudly.
+func small(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=16m", "tocsin-test", dir).CombinedOutput(); err != nil {
 		t.Skipf("LOUD SKIP: a small file system cannot be mounted (%v: %s): a full disk was NOT tried", err, out)
@@ -77,65 +77,49 @@ func TestAFullDiskLosesNothingAcknowledged(t *testing.T) {
 		out, err := exec.Command("umount", dir).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	})
-	o := Options{Dir: filepath.Join(dir, "tsdb")}
-	s, err := Open(o)
-	require.NoError(t, err)
-	const series = 3000
-	acknowledged := map[int64]bool{}
-	at := int64(1_000_000)
-	batch := func() error {
-		at += 1000
-		app := s.AppenderV2(context.Background())
-		for i := range series {
-			// A few are new each time: what is not known of series is lost with them.
-			ls := labels.FromStrings("__name__", "full", "i", fmt.Sprint(i))
-			if i < 10 {
-				ls = labels.FromStrings("__name__", "fresh", "i", fmt.Sprint(i), "at", fmt.Sprint(at))
-			}
-			if _, err := app.Append(0, ls, 0, at, float64(at)*1.1+float64(i), nil, nil, storage.AOptions{}); err != nil {
-				return errors.Join(err, app.Rollback())
-			}
-		}
-		if err := app.Commit(); err != nil {
-			return err
-		}
-		acknowledged[at] = true
-		return nil
-	}
-	refused := 0
-	filler := filepath.Join(dir, "filler")
-	for range 4 {
-		for range 5 {
-			require.NoError(t, batch())
-		}
-		f, err := os.Create(filler)
-		require.NoError(t, err)
-		for err == nil { // Little by little, and at last to the last byte.
-			if _, err = f.Write(make([]byte, 256<<10)); err == nil && batch() != nil {
-				refused++
-			}
-		}
-		for _, size := range []int{4096, 1} {
-			for err = nil; err == nil; {
-				_, err = f.Write(make([]byte, size))
-			}
-		}
-		require.NoError(t, f.Close())
-		for range 5 {
-			err := batch()
-			require.ErrorContains(t, err, "free some space")
-			refused++
-		}
-		require.NoError(t, os.Remove(filler))
-		time.Sleep(2 * roomInterval)
-	}
-	require.NoError(t, batch())
-	require.NoError(t, s.Close())
+	return dir
+}
 
-	s, err = Open(o)
-	require.NoError(t, err)
-	defer s.Close()
-	q, err := s.Querier(0, at)
+// batches writes batches that are larger than a page of the log, so that writing one may fail half-way. One that is refused
+// comes again, as from senders.
+type batches struct {
+	s            *Store
+	at           int64
+	acknowledged map[int64]bool
+	refused      int
+}
+
+// batchSeries is how many samples a batch has. Some of its series are new each time: what is not known of series is lost
+// with them.
+const batchSeries, batchFresh = 3000, 300
+
+func (b *batches) write() error {
+	if b.acknowledged[b.at] {
+		b.at += 1000
+	}
+	app := b.s.AppenderV2(context.Background())
+	for i := range batchSeries {
+		ls := labels.FromStrings("__name__", "full", "i", fmt.Sprint(i))
+		if i < batchFresh {
+			unlike := sha256.Sum256(fmt.Append(nil, i, b.at)) // It does not compress.
+			ls = labels.FromStrings("__name__", "fresh", "i", fmt.Sprint(i), "at", fmt.Sprint(b.at), "long", fmt.Sprintf("%x", unlike))
+		}
+		if _, err := app.Append(0, ls, 0, b.at, float64(b.at)*1.1+float64(i), nil, nil, storage.AOptions{}); err != nil {
+			return errors.Join(err, app.Rollback())
+		}
+	}
+	if err := app.Commit(); err != nil {
+		b.refused++
+		return err
+	}
+	b.acknowledged[b.at] = true
+	return nil
+}
+
+// requireAll expects all that was acknowledged, and nothing else of it, to be in the store.
+func (b *batches) requireAll(t *testing.T, s *Store) {
+	t.Helper()
+	q, err := s.Querier(0, b.at)
 	require.NoError(t, err)
 	defer q.Close()
 	there := map[int64]int{}
@@ -148,9 +132,64 @@ func TestAFullDiskLosesNothingAcknowledged(t *testing.T) {
 		}
 	}
 	require.NoError(t, set.Err())
-	require.NotZero(t, refused)
-	t.Logf("%d batches acknowledged, %d refused", len(acknowledged), refused)
-	for at := range acknowledged {
-		require.Equal(t, series, there[at], "of the batch at %d", at)
+	require.NotZero(t, b.refused)
+	t.Logf("%d batches acknowledged, %d refused", len(b.acknowledged), b.refused)
+	for at := range b.acknowledged {
+		require.Equal(t, batchSeries, there[at], "of the batch at %d", at)
+	}
+}
+
+// TestAFullDiskLosesNothingAcknowledged writes while another fills the disk and frees it again, and expects what was
+// acknowledged to be there after a restart: where samples are refused before the disk is full, and where it is not known
+// beforehand that there is no room, as with a quota, so that writing fails half-way.
+func TestAFullDiskLosesNothingAcknowledged(t *testing.T) {
+	for name, reserve := range map[string]int64{"with a reserve": 0, "without one": -1} {
+		t.Run(name, func(t *testing.T) {
+			dir := small(t)
+			o := Options{Dir: filepath.Join(dir, "tsdb"), MinFreeSpace: reserve}
+			s, err := Open(o)
+			require.NoError(t, err)
+			b := &batches{s: s, at: 1_000_000, acknowledged: map[int64]bool{}}
+			filler := filepath.Join(dir, "filler")
+			for range 4 {
+				for range 5 {
+					require.NoError(t, b.write())
+				}
+				f, err := os.Create(filler)
+				require.NoError(t, err)
+				for err == nil { // Little by little, and at last to the last byte.
+					if _, err = f.Write(make([]byte, 256<<10)); err == nil {
+						_ = b.write() // It counts itself.
+					}
+				}
+				for _, size := range []int{4096, 1} {
+					for err = nil; err == nil; {
+						_, err = f.Write(make([]byte, size))
+					}
+				}
+				require.NoError(t, f.Close())
+				refused := 0
+				for range 20 { // There may be room left in what the log has on disk.
+					if err := b.write(); err != nil {
+						require.ErrorContains(t, err, "free some space")
+						refused++
+					}
+				}
+				require.Greater(t, refused, 5)
+				ok, why := s.Healthy()
+				require.False(t, ok)
+				require.Contains(t, why, "free some space")
+				require.NoError(t, os.Remove(filler))
+				require.Eventually(t, func() bool { return b.write() == nil }, 20*time.Second, 2*roomInterval)
+				ok, why = s.Healthy()
+				require.True(t, ok, why)
+			}
+			require.NoError(t, b.write())
+			require.NoError(t, s.Close())
+			s, err = Open(o)
+			require.NoError(t, err)
+			defer s.Close()
+			b.requireAll(t, s)
+		})
 	}
 }

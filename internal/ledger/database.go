@@ -31,6 +31,7 @@ const (
 // database is an open file: one connection that writes, one that moves the write-ahead log into the file, some that read.
 type database struct {
 	path   string
+	is     os.FileInfo // what path was when it was opened
 	lock   fileutil.Releaser
 	write  *session
 	mover  *sql.DB
@@ -54,6 +55,9 @@ func openDatabase(dir string, s schema) (_ *database, from int, err error) {
 		}
 	}()
 	if db.write, from, err = openWriter(db.path, "rwc", &s); err != nil {
+		return nil, from, explain("opening", db.path, err)
+	}
+	if db.is, err = os.Stat(db.path); err != nil {
 		return nil, from, explain("opening", db.path, err)
 	}
 	if db.mover, err = openPool(db.path, 1, "rw", false); err != nil {
@@ -169,6 +173,18 @@ func (w *session) configure(ctx context.Context) error {
 	}
 	_, err := w.conn.ExecContext(ctx, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8192")
 	return err
+}
+
+// present returns why what is written goes where nobody finds it: the file was taken away.
+func (db *database) present() error {
+	now, err := os.Stat(db.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w: %w", errGone, err)
+	case err == nil && !os.SameFile(now, db.is):
+		return fmt.Errorf("%w: another file is in its place", errGone)
+	}
+	return nil // What else may be wrong, writing tells.
 }
 
 // reopen replaces the writing connection: what it knew of a file that failed may no longer be true.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -294,4 +295,31 @@ func TestAReadOnlyDirectory(t *testing.T) {
 	report, err := Check(dir)
 	require.NoError(t, err)
 	require.Empty(t, report.Problems)
+}
+
+// TestADirectoryThatIsTakenAway moves the ledger away from under its writer and back: what happened meanwhile is kept in
+// memory, said to be, and written when it is back, and another file in its place is not taken for it.
+func TestADirectoryThatIsTakenAway(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ledger")
+	l := openAt(t, dir)
+	for i := range 10 {
+		require.NoError(t, l.Record([]Entry{entryOf(i%10, i, alert.Firing)}, []Instance{instanceOf(i%10, i, alert.Firing)}, nil))
+	}
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	require.Eventually(t, func() bool { ok, _ := l.Healthy(); return !ok }, 10*time.Second, 5*time.Millisecond)
+	_, why := l.Healthy()
+	require.Contains(t, why, "the file is gone")
+	require.Contains(t, why, "put the file back where it was, or restart tocsin")
+	recordWhileBroken(t, l, 10, 20)
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, fileName), nil, 0o600))
+	require.Eventually(t, func() bool { _, why := l.Healthy(); return strings.Contains(why, "another file") }, 10*time.Second, 5*time.Millisecond)
+	recordWhileBroken(t, l, 30, 20)
+	require.NoError(t, os.RemoveAll(dir))
+	require.NoError(t, os.Rename(dir+".away", dir))
+	eventuallyHealthy(t, l)
+	require.NoError(t, l.Close())
+	l = openAt(t, dir)
+	requireAll(t, l, 50)
+	require.NoError(t, l.Close())
 }

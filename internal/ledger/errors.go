@@ -27,6 +27,9 @@ var (
 	ErrNoSuchEntry = errors.New("no such entry")
 )
 
+// errGone says that the file was taken away while it was open.
+var errGone = errors.New("the file is gone")
+
 // trouble is what kind of thing an error of the store is.
 type trouble int
 
@@ -37,6 +40,7 @@ const (
 	troubleDamaged
 	troubleDisk
 	troubleBusy
+	troubleGone
 )
 
 // troubleOf classifies err by SQLite's result code.
@@ -45,6 +49,8 @@ func troubleOf(err error) trouble {
 	switch {
 	case errors.Is(err, ErrDamaged):
 		return troubleDamaged
+	case errors.Is(err, errGone):
+		return troubleGone
 	case !errors.As(err, &e):
 		return troubleOther
 	}
@@ -75,9 +81,11 @@ func advice(err error) string {
 		return "it is damaged: stop tocsin, keep a copy of the directory, see what `tocsin check data` says, and restore it from " +
 			"a backup or move its files away to start with an empty ledger"
 	case troubleDisk:
-		return "the disk failed to read or write, or is full: free space, and see the kernel's log"
+		return "the disk failed to read or write, is full, or turned read-only: see the kernel's log"
 	case troubleBusy:
 		return "another program has it locked: end that program"
+	case troubleGone:
+		return "put the file back where it was, or restart tocsin, which begins a new one where there is none"
 	}
 	return "tocsin does not know this failure: see the kernel's log and the state of the disk"
 }

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -9,7 +11,8 @@ import (
 // health is the state of the writer for all to see.
 type health struct {
 	failing atomic.Pointer[failure]
-	since   atomic.Int64 // when the commit under way began, Unix nanoseconds; 0 if there is none
+	upkeep  atomic.Pointer[failure] // of the keeper's last round
+	since   atomic.Int64            // when the commit under way began, Unix nanoseconds; 0 if there is none
 }
 
 type failure struct {
@@ -26,6 +29,19 @@ func (h *health) fail(err error) {
 		since = f.since
 	}
 	h.failing.Store(&failure{since, err})
+}
+
+// setUpkeep notes how the keeper's round ended.
+func (h *health) setUpkeep(at time.Time, err error) {
+	f := h.upkeep.Load()
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		h.upkeep.Store(nil)
+	case f == nil:
+		h.upkeep.Store(&failure{at, err})
+	default:
+		h.upkeep.Store(&failure{f.since, err})
+	}
 }
 
 // recover returns for how long it failed.
@@ -51,6 +67,10 @@ func (l *Ledger) Healthy() (ok bool, why string) {
 		if took := time.Since(time.Unix(0, since)); took > l.opts.CommitTimeout {
 			return false, fmt.Sprintf("%s: the disk has not answered a write for %s", l.db.path, took.Round(time.Second))
 		}
+	}
+	if f := l.writer.health.upkeep.Load(); f != nil {
+		return false, fmt.Sprintf("%s: upkeep fails since %s: %v (%s); what happens is recorded all the same", l.db.path,
+			f.since.UTC().Format(time.RFC3339), f.err, advice(f.err))
 	}
 	if err := l.index.trouble(); err != nil {
 		return false, fmt.Sprintf("%s cannot be read: %v (%s); history is incomplete", l.db.path, err, advice(err))

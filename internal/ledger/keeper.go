@@ -72,6 +72,7 @@ func (k *keeper) run() {
 // round does what is due and logs the beginning and the end of trouble.
 func (k *keeper) round(now time.Time) {
 	err := k.upkeep(now)
+	k.l.writer.health.setUpkeep(now, err)
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 		if k.troubled {
@@ -87,8 +88,7 @@ func (k *keeper) round(now time.Time) {
 }
 
 func (k *keeper) upkeep(now time.Time) error {
-	var errs []error
-	errs = append(errs, k.flush(now))
+	errs := []error{k.l.step(k.ctx, func(w *writer) error { w.look(); return nil }), k.flush(now)}
 	if now.Sub(k.retained) >= retentionInterval && k.l.index.ready() {
 		k.retained = now
 		errs = append(errs, k.retain())

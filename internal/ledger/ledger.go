@@ -43,6 +43,7 @@ func open(o Options, s schema) (*Ledger, error) {
 	if err := l.start(); err != nil {
 		return nil, errors.Join(explain("reading", db.path, err), db.close())
 	}
+	registerHealth(o.Registerer, l.Healthy)
 	if from != s.version && from != 0 {
 		o.Logger.Info("The ledger was brought to a newer version", "path", db.path, "from", from, "to", s.version)
 	}

@@ -66,6 +66,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
+// registerHealth shows whether the ledger is healthy.
+func registerHealth(reg prometheus.Registerer, healthy func() (bool, string)) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tocsin_ledger_healthy", Help: "1 while what happens reaches the disk and can be read, 0 otherwise.",
+	}, func() float64 {
+		if ok, _ := healthy(); ok {
+			return 1
+		}
+		return 0
+	})
+}
+
 // The values of the label doing.
 const (
 	doingCommit = "commit"

@@ -12,7 +12,7 @@ const (
 	// groupRequests bounds what shares a sync, so that nobody waits for too many others.
 	groupRequests = 512
 	// The backoff while the disk takes nothing.
-	firstRetry, lastRetry = 100 * time.Millisecond, 10 * time.Second
+	firstRetry, lastRetry = 100 * time.Millisecond, 2 * time.Second
 )
 
 // writer is the one goroutine that writes to the file. All but inbox, steps and health belong to it.
@@ -228,6 +228,16 @@ func (w *writer) fail(err error) {
 	w.health.fail(err)
 }
 
+// look notices that the file was taken away: SQLite goes on with one that nobody can open any more.
+func (w *writer) look() {
+	if w.retry > 0 {
+		return // It is in trouble already.
+	}
+	if err := w.db.present(); err != nil {
+		w.fail(err)
+	}
+}
+
 // keep puts into the backlog what can be done later, and tells those who wait.
 func (w *writer) keep(group []request, deliveries []storedDelivery, cause error) {
 	for i := range deliveries {
@@ -253,12 +263,15 @@ func (w *writer) keep(group []request, deliveries []storedDelivery, cause error)
 
 // tryAgain writes some of the backlog, sets when to go on, and reports whether it could.
 func (w *writer) tryAgain() bool {
-	err := w.writeBacklog()
+	err := w.db.present()
+	if err == nil {
+		err = w.writeBacklog()
+	}
 	if err != nil {
 		w.fail(err)
 		next := min(2*w.retry, lastRetry)
 		w.setRetry(next + time.Duration(rand.Int64N(int64(next)/4+1))) // Not all tenants at once.
-		if troubleOf(err) != troubleFull {
+		if kind := troubleOf(err); kind != troubleFull && kind != troubleGone {
 			w.openAnew()
 		}
 		return false

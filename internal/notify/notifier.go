@@ -270,17 +270,26 @@ func (n *Notifier) Start() {
 	n.ready = nil
 }
 
+// nflogRetry is how long the notification log waits after it could not be written.
+const nflogRetry = time.Second
+
 // keepNflog writes the notification log soon after it changes. Where writing takes long, it waits in proportion, so that
-// a large log does not keep a core busy.
+// a large log does not keep a core busy. What could not be written is tried again until it is.
 func (n *Notifier) keepNflog() {
 	var took time.Duration
+	failed := false
 	for {
-		select {
-		case <-n.nflogChanged:
-		case <-n.stop:
-			return
+		pause := max(n.opts.SnapshotDelay, 20*took)
+		if failed {
+			pause = max(pause, nflogRetry)
+		} else {
+			select {
+			case <-n.nflogChanged:
+			case <-n.stop:
+				return
+			}
 		}
-		wait := time.NewTimer(max(n.opts.SnapshotDelay, 20*took))
+		wait := time.NewTimer(pause)
 		select {
 		case <-wait.C:
 		case <-n.stop: // the last write is maintenance's
@@ -288,10 +297,15 @@ func (n *Notifier) keepNflog() {
 			return
 		}
 		began := time.Now()
-		if err := n.nflogFile.save(); err != nil {
-			n.logger.Error("The notification log was not saved; a restart would repeat notifications", "err", err)
-		}
+		err := n.nflogFile.save()
 		took = time.Since(began)
+		switch {
+		case err != nil && !failed:
+			n.logger.Error("The notification log cannot be saved; it is tried again. A restart before it is would repeat notifications", "err", err)
+		case err == nil && failed:
+			n.logger.Info("The notification log is saved again")
+		}
+		failed = err != nil
 	}
 }
 

@@ -128,6 +128,26 @@ func TestRestartDoesNotRepeatNotifications(t *testing.T) {
 	}
 }
 
+// TestNotificationLogIsSavedWhenItCanBe shows that what could not be written is written once it can be, without anything
+// new to tell.
+func TestNotificationLogIsSavedWhenItCanBe(t *testing.T) {
+	dir := t.TempDir()
+	h := newHook(t)
+	n := start(t, Options{Dir: dir, SnapshotDelay: time.Millisecond}, simple(h.URL, ""))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, nflogFile+".tmp"), 0o700))
+	a := firing("A", "i", "1")
+	send(n, a)
+	eventually(t, "delivered", func() bool { return h.count("firing", "i", "1") == 1 })
+	eventually(t, "tried", func() bool { return n.nflogFile.dirty() })
+	require.NoError(t, os.Remove(filepath.Join(dir, nflogFile+".tmp")))
+	eventually(t, "on disk", func() bool { return !n.nflogFile.dirty() })
+	again := crash(t, dir, simple(h.URL, ""))
+	send(again, a, firing("A", "i", "2"))
+	eventually(t, "a new one", func() bool { return h.count("firing", "i", "2") == 1 })
+	time.Sleep(1200 * time.Millisecond) // one group_interval
+	require.Equal(t, 1, h.count("firing", "i", "1"), "told again after a restart")
+}
+
 func TestDamagedFilesAreNamed(t *testing.T) {
 	for _, name := range []string{silencesFile, nflogFile} {
 		dir := t.TempDir()

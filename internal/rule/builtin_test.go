@@ -98,7 +98,8 @@ load 1m
   alertmanager_notifications_failed_total{job="tocsin",instance="t",integration="email",reason="other"} 5x480
   alertmanager_notifications_failed_total{job="am",instance="elsewhere",integration="email",reason="other"} 0+5x480
   tocsin_notify_alerts_dropped_total{job="tocsin",instance="t",reason="invalid"} 0x480
-  tocsin_commit_failures_total{job="tocsin",instance="t"} 0x480
+  tocsin_history_healthy{job="tocsin",instance="t"} 1x480
+  tocsin_ledger_healthy{job="tocsin",instance="t"} 1x480
   tocsin_samples_rejected_total{job="tocsin",instance="t",reason="old"} 7x480
   prometheus_rule_evaluation_failures_total{job="tocsin",instance="t",rule_group="f;g"} 0x480
   prometheus_rule_group_iterations_missed_total{job="tocsin",instance="t",rule_group="f;g"} 0x480
@@ -139,7 +140,8 @@ func TestBuiltinRulesFire(t *testing.T) {
 		{`tocsin_config_last_reload_successful{job="tocsin",instance="t"}`, "0", []string{"TocsinConfigReloadFailed"}},
 		{`alertmanager_notifications_failed_total{job="tocsin",instance="t",integration="email",reason="other"}`, "5+1", []string{"TocsinNotificationsFailing"}},
 		{`tocsin_notify_alerts_dropped_total{job="tocsin",instance="t",reason="invalid"}`, "0+1", []string{"TocsinAlertsDropped"}},
-		{`tocsin_commit_failures_total{job="tocsin",instance="t"}`, "0+1", []string{"TocsinHistoryFailing"}},
+		{`tocsin_history_healthy{job="tocsin",instance="t"}`, "0", []string{"TocsinHistoryFailing"}},
+		{`tocsin_ledger_healthy{job="tocsin",instance="t"}`, "0", []string{"TocsinLedgerFailing"}},
 		{`tocsin_samples_rejected_total{job="tocsin",instance="t",reason="old"}`, "7+1", []string{"TocsinSamplesRejected"}},
 		{`prometheus_rule_evaluation_failures_total{job="tocsin",instance="t",rule_group="f;g"}`, "0+1", []string{"TocsinRuleFailing"}},
 		{`prometheus_rule_group_iterations_missed_total{job="tocsin",instance="t",rule_group="f;g"}`, "0+1", []string{"TocsinEvaluationsMissed"}},

@@ -22,7 +22,20 @@ type status struct {
 	RuleFiles     []rule.FileStatus `json:"rule_files"`
 	Targets       targetCounts      `json:"targets"`
 	Ingest        ingestStatus      `json:"ingest"`
+	History       historyStatus     `json:"history"`
 	Ledger        ledgerStatus      `json:"ledger"`
+}
+
+// historyStatus says whether samples are stored.
+type historyStatus struct {
+	Healthy bool `json:"healthy"`
+	// Trouble is why it is not healthy, and what to do.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+func (t *Tenant) historyStatus() historyStatus {
+	ok, why := t.History.Healthy()
+	return historyStatus{ok, why}
 }
 
 // ledgerStatus says whether what happens is recorded.
@@ -85,6 +98,7 @@ func (s *Server) serveStatus(m *mounted) http.HandlerFunc {
 			RuleFiles:     files,
 			Targets:       countTargets(t),
 			Ingest:        m.ingestStatus(),
+			History:       t.historyStatus(),
 			Ledger:        t.ledgerStatus(),
 		}
 		answer(w, out)

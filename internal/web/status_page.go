@@ -94,6 +94,7 @@ func (s *Server) statusView(ctx context.Context, m *mounted) statusView {
 		v.AcksUnread = err.Error()
 	}
 	v.Alerts, v.MoreAlerts, v.Acknowledged = alertViews(groups, acks, now)
+	v.History = m.tenant.historyStatus()
 	v.Record, v.Outbox = m.tenant.recordView(ctx, now), m.tenant.outboxView(now)
 	v.Groups, v.MoreRules = m.tenant.groupViews(groups, now)
 	v.Pools, v.MoreTarget = poolViews(scrapeTargets(m.tenant.scrape()), now)

@@ -47,8 +47,9 @@ type statusView struct {
 	Deliveries []deliveryView
 	Notifies   bool // whether deliveries are told at all
 
-	Record recordView
-	Outbox outboxView
+	History historyStatus
+	Record  recordView
+	Outbox  outboxView
 	// Acknowledged counts among all active alerts; AcksUnread says why nobody knows.
 	Acknowledged int
 	AcksUnread   string

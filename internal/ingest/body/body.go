@@ -68,13 +68,24 @@ func TooLarge(format string, args ...any) *Error {
 	return &Error{Status: http.StatusRequestEntityTooLarge, Reason: "too_large", Err: fmt.Errorf(format, args...)}
 }
 
-// Status returns the HTTP status and the counter word for err: those of an *Error, otherwise 500 and "internal".
+// Status returns the HTTP status and the counter word for err: those of an *Error, 503 while history takes nothing, otherwise
+// 500 and "internal".
 func Status(err error) (int, string) {
 	var e *Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		return e.Status, e.Reason
+	case Unavailable(err):
+		return http.StatusServiceUnavailable, "unavailable"
 	}
 	return http.StatusInternalServerError, "internal"
+}
+
+// Unavailable reports whether err comes from a history that takes nothing for a while. It has said so in the log, once:
+// whoever sends, and sends again, need not be named for each request.
+func Unavailable(err error) bool {
+	var u interface{ Unavailable() bool }
+	return errors.As(err, &u) && u.Unavailable()
 }
 
 // Read returns r's body as sent. It refuses a body of more than limit bytes without reading more than that, and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -136,7 +137,18 @@ func TestStatusOfOtherErrors(t *testing.T) {
 	code, reason := Status(errors.New("disk full"))
 	require.Equal(t, http.StatusInternalServerError, code)
 	require.Equal(t, "internal", reason)
+
+	code, reason = Status(fmt.Errorf("committing: %w", errors.Join(errors.New("x"), takesNothing(true))))
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Equal(t, "unavailable", reason)
+	require.False(t, Unavailable(takesNothing(false)))
+	require.False(t, Unavailable(nil))
 }
+
+type takesNothing bool
+
+func (takesNothing) Error() string       { return "the disk takes nothing" }
+func (n takesNothing) Unavailable() bool { return bool(n) }
 
 func requireStatus(t *testing.T, err error, status int, reason string) {
 	t.Helper()

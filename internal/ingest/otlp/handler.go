@@ -52,7 +52,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) int {
 	total := req.Metrics().DataPointCount()
 	res, err := h.store(r.Context(), req.Metrics())
 	if err != nil {
-		if code, _ := body.Status(err); code >= 500 && !errors.Is(err, context.Canceled) {
+		if code, _ := body.Status(err); code >= 500 && !errors.Is(err, context.Canceled) && !body.Unavailable(err) {
 			h.options.Logger.Error("Storing OTLP metrics failed; the sender is asked to send again", "err", err)
 		}
 		return h.failWith(w, e, err)

@@ -44,7 +44,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) int {
 		w.Header().Set("Allow", "PUT, POST, DELETE")
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
-		g.options.Logger.Error("A push could not be stored; the client is asked to push again", "path", r.URL.Path, "err", err)
+		if !body.Unavailable(err) {
+			g.options.Logger.Error("A push could not be stored; the client is asked to push again", "path", r.URL.Path, "err", err)
+		}
 	default:
 		g.options.Logger.Debug("A push was refused", "path", r.URL.Path, "err", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/tocsin/tocsin/internal/ingest/body"
 )
 
 // Start states all groups and then runs the loop that restates them and lets them go stale. It fails where the gateway
@@ -133,7 +135,7 @@ func (g *Gateway) restateGroup(ctx context.Context, key string) {
 			return
 		}
 	}
-	if err := w.commit(); err != nil {
+	if err := w.commit(); err != nil && !body.Unavailable(err) {
 		g.options.Logger.Error("Restating a pushed group failed; it is tried again", "group", p.labels, "err", err)
 	}
 }

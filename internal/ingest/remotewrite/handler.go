@@ -89,7 +89,7 @@ func (h *Handler) store(w http.ResponseWriter, ctx context.Context, message remo
 	switch {
 	case err != nil:
 		code, _ := body.Status(err)
-		if code >= 500 && !errors.Is(err, context.Canceled) {
+		if code >= 500 && !errors.Is(err, context.Canceled) && !body.Unavailable(err) {
 			h.options.Logger.Error("Remote write failed; the sender is asked to send again", "err", err)
 		}
 		http.Error(w, err.Error(), code)
