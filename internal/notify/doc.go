@@ -15,10 +15,11 @@
 //     ledger, it holds up nothing but the messages of its own lanes.
 //
 // With Options.Ledger there is an outbox between Alertmanager's pipeline and the integrations (outbox.go), and messages
-// are delivered at least once, in order for each integration and aggregation group. A message is written to the ledger
-// while the first attempt is under way already, in one commit with what the notification log will say of it (told.go);
-// the pipeline goes on when that commit is synced or the message is delivered, whichever is first. What was delivered is
-// taken out of the ledger. After kill -9:
+// are delivered at least once, in order for each integration and aggregation group. The first attempt begins at once. Where
+// it fails, takes more than 25 ms or cannot begin yet, the message is written to the ledger, in one commit with what the
+// notification log will say of it (told.go); where it ends well before, only the latter is. The pipeline goes on when that
+// commit is synced or the message is delivered, whichever is first. What was delivered is taken out of the ledger. After
+// kill -9:
 //
 //   - before the commit is synced, the message is in no record: the alert is, and the pipeline tells of it anew;
 //   - after it, and before the receiver took it, the message is delivered by the next process, and nothing else tells of it;
