@@ -164,10 +164,7 @@ func (n *Notifier) openState() error {
 	n.nflogFile = newSnapshotter(n.opts.Dir, nflogFile, n.nflog.Snapshot, n.metrics)
 	n.nflog.SetBroadcast(func([]byte) {
 		n.nflogFile.changed()
-		select {
-		case n.nflogChanged <- struct{}{}:
-		default:
-		}
+		n.noteNflog()
 	})
 	return nil
 }
@@ -270,17 +267,20 @@ func (n *Notifier) Start() {
 	n.ready = nil
 }
 
-// keepNflog writes the notification log soon after it changes. Where writing takes long, it waits in proportion, so that
-// a large log does not keep a core busy.
+// nflogRetry is how long the notification log waits after it could not be written.
+const nflogRetry = 10 * time.Second
+
+// keepNflog writes the notification log soon after it changes, and again where that failed. Where writing takes long, it
+// waits in proportion, so that a large log does not keep a core busy.
 func (n *Notifier) keepNflog() {
-	var took time.Duration
+	var took, again time.Duration
 	for {
 		select {
 		case <-n.nflogChanged:
 		case <-n.stop:
 			return
 		}
-		wait := time.NewTimer(max(n.opts.SnapshotDelay, 20*took))
+		wait := time.NewTimer(max(n.opts.SnapshotDelay, 20*took, again))
 		select {
 		case <-wait.C:
 		case <-n.stop: // the last write is maintenance's
@@ -288,10 +288,25 @@ func (n *Notifier) keepNflog() {
 			return
 		}
 		began := time.Now()
-		if err := n.nflogFile.save(); err != nil {
-			n.logger.Error("The notification log was not saved; a restart would repeat notifications", "err", err)
-		}
+		err := n.nflogFile.save()
 		took = time.Since(began)
+		if err == nil {
+			again = 0
+			continue
+		}
+		if again == 0 { // Once for each trouble.
+			n.logger.Error("The notification log was not saved and will be when it can be; a restart before would repeat notifications", "err", err)
+		}
+		again = nflogRetry
+		n.noteNflog()
+	}
+}
+
+// noteNflog has the notification log written.
+func (n *Notifier) noteNflog() {
+	select {
+	case n.nflogChanged <- struct{}{}:
+	default: // It is noted.
 	}
 }
 

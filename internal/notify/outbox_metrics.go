@@ -64,7 +64,8 @@ func newOutboxMetrics(reg prometheus.Registerer) *outboxMetrics {
 		forgotten: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_notify_forgotten_total",
 			Help: "What was forgotten because too much was to be remembered, by kind (muted: an alert's being muted may be recorded again, " +
-				"dead_letter: one may be kept beside an older one that says the same).",
+				"dead_letter: one may be kept beside an older one that says the same, receiver_data: an integration may send new messages " +
+				"where it would update old ones).",
 		}, []string{"kind"}),
 	}
 	for _, o := range []ledger.Outcome{ledger.Delivered, ledger.Failed, ledger.GaveUp} {

@@ -3,10 +3,12 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -126,6 +128,23 @@ func TestRestartDoesNotRepeatNotifications(t *testing.T) {
 			require.Equal(t, 1, h.count("firing", "i", "1"), "told again after a restart")
 		})
 	}
+}
+
+// A notification log that could not be written is written when it can be, though nothing changes any more.
+func TestNotificationLogIsWrittenAgain(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, nflogFile+".tmp"), 0o700)) // In the way, as a full disk is.
+		reg := prometheus.NewRegistry()
+		n := start(t, Options{Dir: dir, Registerer: reg, Logger: slog.New(slog.DiscardHandler)}, "")
+		require.NoError(t, n.told.Log(laneKey{target: target{"r", "webhook", 0}}.receiver(), "g", []uint64{1}, nil, nil, time.Hour))
+		time.Sleep(time.Minute)
+		require.Positive(t, metric(t, reg, "tocsin_notify_snapshot_failures_total", "file=nflog"))
+		require.NoError(t, os.Remove(filepath.Join(dir, nflogFile+".tmp")))
+		time.Sleep(time.Minute)
+		require.FileExists(t, filepath.Join(dir, nflogFile))
+		n.Stop()
+	})
 }
 
 func TestDamagedFilesAreNamed(t *testing.T) {
