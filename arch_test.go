@@ -46,6 +46,7 @@ var sameFloor = map[string][]string{
 	"internal/bench/cold":         {"internal/bench", "internal/bench/chart"},
 	"internal/engine":             {"internal/rule", "internal/alert", "internal/ledger"},                    // evaluates rules into recorded alert states
 	"internal/explain":            {"internal/alert", "internal/engine", "internal/ledger", "internal/rule"}, // reads them all
+	"internal/rule":               {"internal/alert"},                                                        // says what becomes of alerts
 	"internal/ledger":             {"internal/alert"},                                                        // records transitions
 	"internal/notify":             {"internal/alert", "internal/ledger", "internal/notify/clients"},          // is told about alerts, keeps and records messages
 	"internal/ingest/push":        {"internal/ingest/body"},

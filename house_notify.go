@@ -55,21 +55,11 @@ func (h *house) notifications() (web.Notifications, error) {
 	if err != nil {
 		return web.Notifications{}, err
 	}
-	out := web.Notifications{Waiting: queued(h.notifier.Waiting()), DeadLetters: queued(dead)}
-	for i := range out.DeadLetters {
-		out.DeadLetters[i].NextAt = time.Time{} // There is none.
-	}
+	out := web.Notifications{Waiting: cutShort(h.notifier.Waiting()), DeadLetters: cutShort(dead)}
 	for _, c := range h.notifier.Circuits() {
-		if c.State == "closed" && c.Failures == 0 && c.PausedUntil.IsZero() {
-			continue
+		if c.Troubled() {
+			out.Circuits = append(out.Circuits, c)
 		}
-		until := c.OpenUntil
-		if c.PausedUntil.After(until) {
-			until = c.PausedUntil
-		}
-		out.Circuits = append(out.Circuits, web.Circuit{
-			Receiver: c.Receiver, Integration: c.Integration, Index: c.Index, State: c.State, Failures: c.Failures, Until: until,
-		})
 	}
 	return out, nil
 }
@@ -77,19 +67,12 @@ func (h *house) notifications() (web.Notifications, error) {
 // shownAlerts is how many alerts of one message are shown.
 const shownAlerts = 20
 
-func queued(all []notify.Pending) []web.QueuedNotification {
-	out := make([]web.QueuedNotification, 0, len(all))
-	for _, p := range all {
-		q := web.QueuedNotification{
-			ID: p.ID, Receiver: p.Receiver, Integration: p.Integration, Index: p.Index, GroupKey: p.GroupKey, AlertCount: len(p.Alerts),
-			CreatedAt: p.CreatedAt, NextAt: p.NextAt, Attempts: p.Attempts, LastError: p.LastError,
-		}
-		for _, a := range p.Alerts[:min(len(p.Alerts), shownAlerts)] {
-			q.Alerts = append(q.Alerts, web.QueuedAlert{Labels: a.Recorded, Resolved: a.Resolved})
-		}
-		out = append(out, q)
+func cutShort(all []notify.Pending) []notify.Pending {
+	for i := range all {
+		p := &all[i]
+		p.Alerts = p.Alerts[:min(len(p.Alerts), shownAlerts)]
 	}
-	return out
+	return all
 }
 
 func (h *house) acks() ([]ledger.Ack, error) { return h.notifier.Acks(), nil }

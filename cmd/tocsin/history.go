@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin/tocsin/internal/alert"
 )
 
 type historyCmd struct {
@@ -345,8 +347,8 @@ func (t *pastTransition) changeText() string {
 }
 
 func (t *pastTransition) reasonText() string {
-	if t.Reason == "nodata" {
-		return "no data"
+	if r, known := alert.ParseReason(t.Reason); known {
+		return r.Word()
 	}
-	return plainText(strings.ReplaceAll(t.Reason, "_", " "))
+	return plainText(t.Reason) // Of a newer tocsin.
 }

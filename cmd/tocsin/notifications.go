@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/tocsin/tocsin/internal/notify"
+	"github.com/tocsin/tocsin/internal/web"
 )
 
 type notificationsCmd struct {
@@ -30,37 +30,13 @@ and not tried until you say so.
 
 const outboxPath = "api/v1/notifications/outbox"
 
-// outbox is the API's answer.
-type outbox struct {
-	Waiting, DeadLetters []queued
-	Circuits             []struct {
-		Receiver, Integration string
-		Index, Failures       int
-		State, LastError      string
-		Until                 time.Time
-	}
-}
-
-type queued struct {
-	ID                    uint64
-	Receiver, Integration string
-	Alerts                []struct {
-		Labels   labels.Labels
-		Resolved bool
-	}
-	AlertCount        int
-	CreatedAt, NextAt time.Time
-	Attempts          int
-	LastError         string
-}
-
 type notificationsListCmd struct {
 	serverFlags
 	JSON bool `name:"json" help:"Print the API's data as JSON."`
 }
 
 func (c *notificationsListCmd) Run(ctx context.Context, s streams) error {
-	var o outbox
+	var o web.Notifications
 	raw, err := c.into(ctx, call{method: http.MethodGet, path: outboxPath}, &o)
 	if err != nil {
 		return fmt.Errorf("notifications: %w", err)
@@ -68,10 +44,10 @@ func (c *notificationsListCmd) Run(ctx context.Context, s streams) error {
 	if c.JSON {
 		return printJSON(s, raw)
 	}
-	return o.print(s)
+	return printOutbox(s, &o)
 }
 
-func (o *outbox) print(s streams) error {
+func printOutbox(s streams, o *web.Notifications) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	title := func(format string, n int) {
 		fmt.Fprintf(w, format+"\n", n)
@@ -83,14 +59,14 @@ func (o *outbox) print(s streams) error {
 		title("%d waiting", len(o.Waiting))
 		fmt.Fprintln(w, "  ID\tRECEIVER\tALERTS\tSINCE\tNEXT\tFAILED\tLAST ERROR")
 		for i := range o.Waiting {
-			o.Waiting[i].print(w)
+			printPending(w, &o.Waiting[i])
 		}
 	}
 	if len(o.DeadLetters) > 0 {
 		title("%d dead letters", len(o.DeadLetters))
 		fmt.Fprintln(w, "  ID\tRECEIVER\tALERTS\tSINCE\tNEXT\tFAILED\tLAST ERROR")
 		for i := range o.DeadLetters {
-			o.DeadLetters[i].print(w)
+			printPending(w, &o.DeadLetters[i])
 		}
 	}
 	if len(o.Circuits) > 0 {
@@ -107,13 +83,13 @@ func receiverText(receiver, integration string) string {
 	return plainText(receiver + "/" + integration)
 }
 
-func (n *queued) print(w *tabwriter.Writer) {
-	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%d\t%s\n", n.ID, receiverText(n.Receiver, n.Integration), n.alertsText(),
+func printPending(w *tabwriter.Writer, n *notify.Pending) {
+	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%d\t%s\n", n.ID, receiverText(n.Receiver, n.Integration), pendingAlerts(n),
 		clockTime(n.CreatedAt), clockTime(n.NextAt), n.Attempts, plainText(n.LastError))
 }
 
-// alertsText names the first alert and counts the others.
-func (n *queued) alertsText() string {
+// pendingAlerts names the first alert and counts the others.
+func pendingAlerts(n *notify.Pending) string {
 	if len(n.Alerts) == 0 {
 		return strconv.Itoa(n.AlertCount)
 	}
@@ -146,7 +122,7 @@ func (c *chosen) Validate() error {
 func (c *chosen) each(ctx context.Context, s streams, method, suffix, done string) error {
 	ids := c.IDs
 	if c.All {
-		var o outbox
+		var o web.Notifications
 		if _, err := c.into(ctx, call{method: http.MethodGet, path: outboxPath}, &o); err != nil {
 			return fmt.Errorf("notifications: %w", err)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin/tocsin/internal/engine"
 	"github.com/tocsin/tocsin/internal/history"
 	"github.com/tocsin/tocsin/internal/ledger"
+	"github.com/tocsin/tocsin/internal/notify"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
 	"github.com/tocsin/tocsin/internal/tenant"
@@ -344,12 +345,12 @@ func TestNotificationsCommand(t *testing.T) {
 	require.Equal(t, "Nothing waits, and nothing was given up.\n", out)
 	at := begin()
 	r.outbox = web.Notifications{
-		Waiting: []web.QueuedNotification{{
-			ID: 4, Receiver: "pager", Integration: "webhook", Alerts: []web.QueuedAlert{{Labels: loadLabels}}, AlertCount: 3,
+		Waiting: []notify.Pending{{
+			ID: 4, Receiver: "pager", Integration: "webhook", Alerts: []notify.PendingAlert{{Labels: loadLabels}}, AlertCount: 3,
 			CreatedAt: at, NextAt: at.Add(time.Minute), Attempts: 2, LastError: "refused\n",
 		}},
-		DeadLetters: []web.QueuedNotification{{ID: 2, Receiver: "mail", Integration: "email", AlertCount: 1, CreatedAt: at}, {ID: 3, Receiver: "mail", Integration: "email"}},
-		Circuits:    []web.Circuit{{Receiver: "pager", Integration: "webhook", State: "open", Failures: 2, Until: at}},
+		DeadLetters: []notify.Pending{{ID: 2, Receiver: "mail", Integration: "email", AlertCount: 1, CreatedAt: at}, {ID: 3, Receiver: "mail", Integration: "email"}},
+		Circuits:    []notify.Circuit{{Receiver: "pager", Integration: "webhook", State: "open", Failures: 2, Until: at}},
 	}
 	_, out, _ = checked("notifications")
 	for _, want := range []string{

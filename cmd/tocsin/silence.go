@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/tocsin/tocsin/internal/web"
 )
 
 type silenceCmd struct {
@@ -25,19 +27,6 @@ type silenceRecurringCmd struct {
 }
 
 const recurringPath = "api/v1/recurring-silences"
-
-// recurringSilence is one of the API's.
-type recurringSilence struct {
-	ID        string    `json:"id,omitempty"`
-	Matchers  []string  `json:"matchers"`
-	Days      []string  `json:"days"`
-	From      string    `json:"from"`
-	To        string    `json:"to"`
-	TimeZone  string    `json:"timeZone"`
-	CreatedBy string    `json:"createdBy"`
-	Comment   string    `json:"comment"`
-	Until     time.Time `json:"until,omitzero"`
-}
 
 type recurringAddCmd struct {
 	serverFlags
@@ -58,7 +47,7 @@ func (c *recurringAddCmd) Help() string {
 }
 
 func (c *recurringAddCmd) Run(ctx context.Context, s streams) error {
-	in := recurringSilence{
+	in := web.RecurringSilence{
 		Matchers: c.Match, Days: c.Days, From: c.From, To: c.To, TimeZone: c.TimeZone, CreatedBy: c.By, Comment: c.Comment,
 	}
 	if c.Until != "" {
@@ -67,7 +56,7 @@ func (c *recurringAddCmd) Run(ctx context.Context, s streams) error {
 			return fmt.Errorf("--until: %w", err)
 		}
 	}
-	var made recurringSilence
+	var made web.RecurringSilence
 	raw, err := c.into(ctx, call{method: http.MethodPost, path: recurringPath, body: in}, &made)
 	if err != nil {
 		return fmt.Errorf("silence: %w", err)
@@ -75,12 +64,12 @@ func (c *recurringAddCmd) Run(ctx context.Context, s streams) error {
 	if c.JSON {
 		return printJSON(s, raw)
 	}
-	_, err = fmt.Fprintf(s.out, "%s is silent %s; its name is %s.\n", plainText(strings.Join(made.Matchers, ", ")), made.when(), plainText(made.ID))
+	_, err = fmt.Fprintf(s.out, "%s is silent %s; its name is %s.\n", plainText(strings.Join(made.Matchers, ", ")), recurs(&made), plainText(made.ID))
 	return err
 }
 
-// when says on which days and between which times it silences.
-func (r *recurringSilence) when() string {
+// recurs says on which days and between which times it silences.
+func recurs(r *web.RecurringSilence) string {
 	days := strings.Join(r.Days, ",")
 	if len(r.Days) == 7 {
 		days = "every day"
@@ -94,7 +83,7 @@ type recurringListCmd struct {
 }
 
 func (c *recurringListCmd) Run(ctx context.Context, s streams) error {
-	var all struct{ RecurringSilences []recurringSilence }
+	var all struct{ RecurringSilences []web.RecurringSilence }
 	raw, err := c.into(ctx, call{method: http.MethodGet, path: recurringPath}, &all)
 	if err != nil {
 		return fmt.Errorf("silence: %w", err)
@@ -109,7 +98,7 @@ func (c *recurringListCmd) Run(ctx context.Context, s streams) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tALERTS\tWHEN\tUNTIL\tBY\tCOMMENT")
 	for _, r := range all.RecurringSilences {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", plainText(r.ID), plainText(strings.Join(r.Matchers, ", ")), r.when(), clockTime(r.Until), plainText(r.CreatedBy), plainText(r.Comment))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", plainText(r.ID), plainText(strings.Join(r.Matchers, ", ")), recurs(&r), clockTime(r.Until), plainText(r.CreatedBy), plainText(r.Comment))
 	}
 	return w.Flush()
 }

@@ -62,11 +62,14 @@ func (m OnMissing) String() string {
 	panic("BUG: unknown on_missing")
 }
 
-// ParseOnMissing reads a rule file's word; the empty one is the default.
+// Known reports whether m is one of what there is.
+func (m OnMissing) Known() bool { return m <= MissingIsNoData }
+
+// MarshalText returns the word that rule files have for it.
+func (m OnMissing) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// ParseOnMissing reads a rule file's word.
 func ParseOnMissing(s string) (OnMissing, error) {
-	if s == "" {
-		return MissingResolves, nil
-	}
 	for m := MissingResolves; m <= MissingIsNoData; m++ {
 		if m.String() == s {
 			return m, nil

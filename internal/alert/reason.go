@@ -1,5 +1,7 @@
 package alert
 
+import "strings"
+
 // Reason says why an instance's state changed, or what a mark is about.
 type Reason uint8
 
@@ -66,6 +68,49 @@ func (r Reason) String() string {
 		return "data_back"
 	}
 	panic("BUG: unknown reason")
+}
+
+// Text says the reason in a sentence's end, of the alert that has it; empty for NoReason.
+func (r Reason) Text() string {
+	switch r {
+	case NoReason:
+		return ""
+	case Condition:
+		return "the condition began to hold"
+	case ForElapsed:
+		return "the condition held for as long as the rule's `for`"
+	case ForGrew:
+		return "the rule's `for` became longer than the alert is old"
+	case Cleared:
+		return "the condition ceased to hold"
+	case KeepFiringEnded:
+		return "the condition had ceased to hold, and keep_firing_for ended"
+	case HysteresisCleared:
+		return "the condition did not hold any more, and the `clear` expression did"
+	case SeriesMissing:
+		return "the series is gone"
+	case LimitExceeded:
+		return "the rule had more active alerts than its group's limit"
+	case RuleGone:
+		return "the rule is not there any more"
+	case BeganFlapping:
+		return "it changes too often and is muted as flapping"
+	case Calm:
+		return "it does not flap any more"
+	case NoData:
+		return "the series is gone, and people are shown that"
+	case DataBack:
+		return "the series is back"
+	}
+	panic("BUG: unknown reason")
+}
+
+// Word says the reason as briefly as tables and marks do.
+func (r Reason) Word() string {
+	if r == NoData {
+		return "no data"
+	}
+	return strings.ReplaceAll(r.String(), "_", " ")
 }
 
 // ParseReason returns the reason that String spells so; it is false for any other text.

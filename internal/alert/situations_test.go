@@ -281,6 +281,8 @@ func TestReasonsHaveWords(t *testing.T) {
 		again, ok := alert.ParseReason(r.String())
 		require.True(t, ok)
 		require.Equal(t, r, again)
+		require.Equal(t, r == alert.NoReason, r.Text() == "")
+		require.NotContains(t, r.Word(), "_")
 	}
 	_, ok := alert.ParseReason("mood")
 	require.False(t, ok)

@@ -173,28 +173,16 @@ func Line(t alert.Transition) string {
 // unusual says why a state changed where that is not what one expects.
 func unusual(r alert.Reason) string {
 	switch r {
-	case alert.SeriesMissing:
-		return "its series is gone"
-	case alert.LimitExceeded:
-		return "its rule has more alerts than it may"
-	case alert.RuleGone:
-		return "its rule is gone"
-	case alert.ForGrew:
-		return "its `for` became longer"
+	case alert.SeriesMissing, alert.LimitExceeded, alert.RuleGone, alert.ForGrew:
+		return r.Text()
 	}
 	return ""
 }
 
 func word(t alert.Transition) string {
 	switch {
-	case t.Reason == alert.BeganFlapping:
-		return "flapping"
-	case t.Reason == alert.Calm:
-		return "calm"
-	case t.Reason == alert.NoData:
-		return "no data"
-	case t.Reason == alert.DataBack:
-		return "data back"
+	case t.Mark():
+		return t.Reason.Word()
 	case t.Resolved():
 		return "RESOLVED"
 	case t.To == alert.Firing:

@@ -27,7 +27,7 @@ func TestLine(t *testing.T) {
 	tr.From, tr.To = alert.Firing, alert.Inactive
 	tr.Clearing, tr.Reason = alert.Reading{Value: 12, Known: true}, alert.RuleGone
 	require.Contains(t, console.Line(tr), "RESOLVED")
-	require.Contains(t, console.Line(tr), "value 97.25, now 12  its rule is gone  after")
+	require.Contains(t, console.Line(tr), "value 97.25, now 12  the rule is not there any more  after")
 	tr.From, tr.To = alert.Firing, alert.Firing
 	for reason, want := range map[alert.Reason]string{
 		alert.BeganFlapping: "flapping  DiskFull", alert.Calm: "calm      DiskFull", alert.NoData: "no data   DiskFull", alert.DataBack: "data back  DiskFull",

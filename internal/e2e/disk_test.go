@@ -137,9 +137,9 @@ type faultyDisk struct {
 // does not fit into what the ledger has on disk already.
 const heavy = 500
 
-// newFaultyDisk starts tocsin with two kinds of alerts: Before, whose input is there before the trouble, and Within,
-// which fires by the clock, at the second that is returned.
-func newFaultyDisk(t *testing.T, disk string) (*faultyDisk, time.Time) {
+// newFaultyDisk starts tocsin with alerts of which Before fires before the trouble, Within fires and ends by the clock, and
+// Late fires after it, when the ledger cannot take anything for certain.
+func newFaultyDisk(t *testing.T, disk string) *faultyDisk {
 	t.Helper()
 	d := &faultyDisk{t: t, disk: disk}
 	var err error
@@ -162,7 +162,8 @@ groups:
   - {alert: Before, expr: disk_input > 1}
   - {alert: Waits, expr: disk_input > 1, for: 12s}
   - {alert: Within, expr: 'disk_weight > 0 and on() (vector(time()) >= %d) and on() (vector(time()) < %d)'}
-`, at.Unix(), at.Unix()+8))
+  - {alert: Late, expr: 'disk_input > 1 and on() (vector(time()) >= %d)'}
+`, at.Unix(), at.Unix()+8, at.Unix()+10))
 	write(t, dir, "tocsin.yml", `
 global: {evaluation_interval: 1s}
 rule_files: [rules.yml]
@@ -180,7 +181,7 @@ tocsin:
 	require.Equal(t, 200, must(d.do(http.MethodPut, "/metrics/job/weights", http.Header{}, []byte(weights.String()))))
 	require.Equal(t, 204, must(d.remoteWrite("disk_input", 5)))
 	wantHeard(t, d.hook, "firing", "Before", 1)
-	return d, at
+	return d
 }
 
 // ballast is a text of 300 bytes that does not compress much, the same for the same i.
@@ -259,10 +260,11 @@ func (d *faultyDisk) wantTransitions(to alert.State, rule string, n int) {
 }
 
 // TestFullDisk fills the disk to the last byte while alerts are to fire: they do, people are told, and when there is room
-// again all that happened comes to be on disk, without a restart.
+// again all that happened comes to be on disk, without a restart, and what people were told with it: after a kill nobody is
+// told again of what fires, and that it is over is told.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	d, _ := newFaultyDisk(t, mounted(t, "a full disk", "-t", "tmpfs", "-o", "size=24m", "tocsin-test"))
+	d := newFaultyDisk(t, mounted(t, "a full disk", "-t", "tmpfs", "-o", "size=24m", "tocsin-test"))
 	filler := filepath.Join(d.disk, "filler")
 	require.NotZero(t, fill(t, filler))
 
@@ -288,6 +290,7 @@ func TestFullDisk(t *testing.T) {
 	d.wantMetric("tocsin_ledger_queue", map[string]string{"kind": "transition"}, func(v float64) bool { return v > 0 })
 	wantHeard(t, d.hook, "resolved", "Within", heavy)
 	d.wantTrouble("ledger.db cannot be written since", "the disk is full: free some space on it", "alerts go on")
+	wantHeard(t, d.hook, "firing", "Late", 1)
 	require.Equal(t, 200, must(d.do(http.MethodGet, "/-/healthy", nil, nil)))
 
 	// Room again.
@@ -296,25 +299,33 @@ func TestFullDisk(t *testing.T) {
 	d.wantTrouble()
 	d.wantMetric("tocsin_ledger_queue", nil, func(v float64) bool { return v == 0 })
 	d.wantMetric("tocsin_ledger_dropped_total", nil, func(v float64) bool { return v == 0 })
+	d.wantMetric("tocsin_notify_outbox_told_unwritten", nil, func(v float64) bool { return v == 0 })
+	d.wantLog("level=INFO", "There is room on the disk again")
+
+	// It is on disk: a kill does not lose it, nor who was told. The ledger alone knows: the notification log is taken away.
+	d.kill()
+	require.NoError(t, os.RemoveAll(filepath.Join(d.disk, "data", "tenants", "default", "notify", "nflog")))
+	d.wantTransitions(alert.Firing, "Within", heavy)
+	d.wantTransitions(alert.Inactive, "Within", heavy)
+	d.wantTransitions(alert.Firing, "Waits", 1)
+	heard := len(d.hook.Alerts())
+	d.server = start(t, d.dir, "--config", "tocsin.yml", "--data", filepath.Join(d.disk, "data"))
+	time.Sleep(8 * time.Second) // All that fires is sent to the pipeline again by then.
+	require.Len(t, d.hook.Alerts(), heard, "somebody was told again: %+v", d.hook.Alerts()[heard:])
 	eventually(t, 30*time.Second, func() error {
 		if code, body := d.remoteWrite("disk_input", 0); code != 204 {
 			return fmt.Errorf("a write was answered with %d %s", code, body)
 		}
 		return nil
 	})
-	d.wantLog("level=INFO", "There is room on the disk again")
 	wantHeard(t, d.hook, "resolved", "Before", 1)
 	wantHeard(t, d.hook, "resolved", "Waits", 1)
-
-	// It is on disk: a kill does not lose it, and the start after it tells nobody anything new.
+	wantHeard(t, d.hook, "resolved", "Late", 1)
+	d.wantQuery(`last_over_time(disk_input{id="0"}[10m])`, "0")
 	d.kill()
-	d.wantTransitions(alert.Firing, "Within", heavy)
-	d.wantTransitions(alert.Inactive, "Within", heavy)
-	d.wantTransitions(alert.Firing, "Waits", 1)
 	d.wantTransitions(alert.Inactive, "Before", 1)
-	s := start(t, d.dir, "--config", "tocsin.yml", "--data", filepath.Join(d.disk, "data"))
-	s.wantQuery(`last_over_time(disk_input{id="0"}[10m])`, "0")
-	s.stop()
+	d.wantTransitions(alert.Inactive, "Waits", 1)
+	require.Len(t, d.hook.Alerts(), heard+3)
 }
 
 func must(code int, _ string) int { return code }
@@ -331,7 +342,7 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 	out, err := exec.Command(mkfs, "-q", image).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	disk := mounted(t, "a disk that turns read-only", "-o", "loop,errors=remount-ro", image)
-	d, _ := newFaultyDisk(t, disk)
+	d := newFaultyDisk(t, disk)
 	if out, err := exec.Command("mount", "-o", "remount,abort", disk).CombinedOutput(); err != nil {
 		t.Skipf("LOUD SKIP: this file system cannot be made to give up: %v %s", err, out)
 	}

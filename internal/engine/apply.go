@@ -76,8 +76,8 @@ func (c Config) Validate() error {
 				errs = append(errs, fmt.Errorf("%s: group %q: a rule has no expression", g.File, g.Name))
 			case alertingOnly(r) != "" && r.Kind != rule.Alerting:
 				errs = append(errs, fmt.Errorf("%s:%d: rule %q: %s is for alerting rules", g.File, r.Line, r.Name, alertingOnly(r)))
-			case !knownOnMissing(r):
-				errs = append(errs, fmt.Errorf("%s:%d: rule %q: unknown on_missing %q", g.File, r.Line, r.Name, r.OnMissing))
+			case !r.OnMissing.Known():
+				errs = append(errs, fmt.Errorf("%s:%d: rule %q: unknown on_missing %d", g.File, r.Line, r.Name, uint8(r.OnMissing)))
 			case r.Kind != rule.Alerting && r.Kind != rule.Recording:
 				errs = append(errs, fmt.Errorf("%s:%d: rule %q: unknown kind %q", g.File, r.Line, r.Name, r.Kind))
 			}
@@ -91,17 +91,12 @@ func alertingOnly(r *rule.Rule) string {
 	switch {
 	case r.Clear != nil:
 		return "clear"
-	case r.OnMissing != "":
+	case r.OnMissing != alert.MissingResolves:
 		return "on_missing"
 	case r.Flap != (rule.Flap{}):
 		return "flap"
 	}
 	return ""
-}
-
-func knownOnMissing(r *rule.Rule) bool {
-	_, err := alert.ParseOnMissing(string(r.OnMissing))
-	return err == nil
 }
 
 // reload is one Apply on its way.

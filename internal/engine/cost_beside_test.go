@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/ledger"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/rule"
@@ -32,9 +33,9 @@ func TestSteadyTicksBesideTheExpressionAllocateNothing(t *testing.T) {
 		"flap":                 {func(r *rule.Rule) { r.Flap = rule.Flap{Transitions: 3, Within: time.Minute} }, nil},
 		"clear":                {func(r *rule.Rule) { r.Clear = compile("up < 0") }, nil},
 		"held by clear":        {func(r *rule.Rule) { r.Clear = compile("up < 0") }, []string{"up > 0"}},
-		"present":              {func(r *rule.Rule) { r.Present, r.OnMissing = compile("up"), rule.MissingHolds }, nil},
-		"held though missing":  {func(r *rule.Rule) { r.Present, r.OnMissing = compile("up"), rule.MissingHolds }, []string{"up > 0", "up"}},
-		"nodata while missing": {func(r *rule.Rule) { r.Present, r.OnMissing = compile("up"), rule.MissingIsNoData }, []string{"up > 0", "up"}},
+		"present":              {func(r *rule.Rule) { r.Present, r.OnMissing = compile("up"), alert.MissingHolds }, nil},
+		"held though missing":  {func(r *rule.Rule) { r.Present, r.OnMissing = compile("up"), alert.MissingHolds }, []string{"up > 0", "up"}},
+		"nodata while missing": {func(r *rule.Rule) { r.Present, r.OnMissing = compile("up"), alert.MissingIsNoData }, []string{"up > 0", "up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := ledger.Open(ledger.Options{Dir: t.TempDir()})

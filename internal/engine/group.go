@@ -182,7 +182,7 @@ func newGroup(o Options, m *metrics, env *environment, cfg Config, def *rule.Gro
 			annotationTemplates: hasTemplate(r.Annotations),
 		}
 		rs.ref.Store(r)
-		rs.onMissing, _ = alert.ParseOnMissing(string(r.OnMissing)) // Validate has looked at it.
+		rs.onMissing = r.OnMissing
 		g.rules = append(g.rules, rs)
 		o.Rest()
 	}

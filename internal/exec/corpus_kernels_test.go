@@ -3,7 +3,6 @@ package exec_test
 import (
 	"context"
 	"math/rand/v2"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/prometheus/util/teststorage"
@@ -15,11 +14,6 @@ import (
 	"github.com/tocsin/tocsin/internal/kernel/kerneltest"
 	"github.com/tocsin/tocsin/internal/plan"
 )
-
-// Tests of this package need machine code here alone: without it, this file goes, and the others interpret.
-func init() {
-	machineCode = sync.OnceValue(func() kernel.Library { return jit.New(jit.Options{}) })
-}
 
 // collector is a library that remembers what it was asked for.
 type collector struct{ programs map[string]*kernel.Program }

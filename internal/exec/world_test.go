@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/exec"
+	"github.com/tocsin/tocsin/internal/jit"
 	"github.com/tocsin/tocsin/internal/kernel"
 	"github.com/tocsin/tocsin/internal/plan"
 	"github.com/tocsin/tocsin/internal/window"
@@ -72,12 +74,12 @@ func newWorld(t testing.TB, r *rand.Rand, texts ...string) *world {
 	return w
 }
 
-// machineCode returns what runs kernels as machine code, shared by all worlds; nil where it is not compiled into the test.
-var machineCode func() kernel.Library
+// machineCode returns what runs kernels as machine code, shared by all worlds: one pool of code, as in a process.
+var machineCode = sync.OnceValue(func() kernel.Library { return jit.New(jit.Options{}) })
 
 // someKernels returns what runs kernels: machine code, or nothing, so that they are interpreted.
 func someKernels(r *rand.Rand) kernel.Library {
-	if r.IntN(2) == 0 || machineCode == nil {
+	if r.IntN(2) == 0 {
 		return nil
 	}
 	return machineCode()

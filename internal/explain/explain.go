@@ -226,8 +226,11 @@ func (s *session) ref(f *found) RuleRef {
 	ref := RuleRef{
 		File: f.group.File, Group: f.group.Name, Name: r.Name, Line: r.Line, ID: r.ID, Query: r.Plan.String(),
 		Condition: r.Condition, ForSeconds: r.For.Seconds(), KeepFiringForSeconds: r.KeepFiringFor.Seconds(),
-		OnMissing: string(r.OnMissing), Health: f.status.Health, LastError: f.status.LastError,
+		Health: f.status.Health, LastError: f.status.LastError,
 		LastEvaluation: when(f.status.LastEvaluation), EvaluationSeconds: f.status.EvaluationTime.Seconds(),
+	}
+	if r.OnMissing != alert.MissingResolves {
+		ref.OnMissing = r.OnMissing.String()
 	}
 	if r.Clear != nil {
 		ref.Clear = r.Clear.String()

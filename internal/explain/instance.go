@@ -67,7 +67,7 @@ func (s *session) active(f *found, a *alert.Alert) *Instance {
 	r := f.status.Rule
 	in := &Instance{
 		Rule: s.ref(f), Labels: a.Labels, Annotations: a.Annotations, State: a.State.String(), Basis: a.Basis.String(),
-		Reason: a.Reason.String(), ReasonText: reasonText(a.Reason), ActiveAt: when(a.ActiveAt), FiredAt: when(a.FiredAt),
+		Reason: a.Reason.String(), ReasonText: a.Reason.Text(), ActiveAt: when(a.ActiveAt), FiredAt: when(a.FiredAt),
 		KeepFiringSince: when(a.KeepFiringSince), MissingSince: when(a.MissingSince), Value: number(a.Value),
 		Flapping: a.Flapping(), NoData: a.NoData(), Thresholds: []Threshold{}, Transitions: []Transition{},
 	}

@@ -72,7 +72,7 @@ func (s *session) pastInstance(l *lifeline) *Instance {
 	newest := &l.entries[0]
 	in := &Instance{
 		Labels: newest.Labels, Annotations: newest.Annotations, State: newest.To.String(), Reason: newest.Reason.String(),
-		ReasonText: reasonText(newest.Reason), ActiveAt: when(newest.ActiveAt), Value: number(newest.Value), Flapping: newest.Flapping,
+		ReasonText: newest.Reason.Text(), ActiveAt: when(newest.ActiveAt), Value: number(newest.Value), Flapping: newest.Flapping,
 		Thresholds: []Threshold{}, Transitions: []Transition{},
 		Rule: RuleRef{File: newest.File, Group: newest.Group, Name: newest.Rule, ID: newest.RuleID, Query: newest.Expr},
 	}

@@ -133,13 +133,13 @@ func (s *session) presence(y *WhyNot, r *rule.Rule, w *walker, at time.Time, on 
 	}
 }
 
-func missingText(m rule.OnMissing) string {
+func missingText(m alert.OnMissing) string {
 	switch m {
-	case rule.MissingHolds:
+	case alert.MissingHolds:
 		return "stay what it was (on_missing: hold)"
-	case rule.MissingFires:
+	case alert.MissingFires:
 		return "go on, as if its condition held (on_missing: fire)"
-	case rule.MissingIsNoData:
+	case alert.MissingIsNoData:
 		return "stay what it was, marked as without data (on_missing: nodata)"
 	}
 	return "resolve"

@@ -115,41 +115,6 @@ func few(texts []string, total int) string {
 	return out
 }
 
-// reasonText is a reason in words, of the alert that has it.
-func reasonText(r alert.Reason) string {
-	switch r {
-	case alert.NoReason:
-		return ""
-	case alert.Condition:
-		return "the condition began to hold"
-	case alert.ForElapsed:
-		return "the condition held for as long as the rule's `for`"
-	case alert.ForGrew:
-		return "the rule's `for` became longer than the alert is old"
-	case alert.Cleared:
-		return "the condition ceased to hold"
-	case alert.KeepFiringEnded:
-		return "the condition had ceased to hold, and keep_firing_for ended"
-	case alert.HysteresisCleared:
-		return "the condition did not hold any more, and the `clear` expression did"
-	case alert.SeriesMissing:
-		return "the series is gone"
-	case alert.LimitExceeded:
-		return "the rule had more active alerts than its group's limit"
-	case alert.RuleGone:
-		return "the rule is not there any more"
-	case alert.BeganFlapping:
-		return "it changes too often and is muted as flapping"
-	case alert.Calm:
-		return "it does not flap any more"
-	case alert.NoData:
-		return "the series is gone, and people are shown that"
-	case alert.DataBack:
-		return "the series is back"
-	}
-	return r.String()
-}
-
 // basisText is what an active alert stands on, where that is not its condition.
 func basisText(a *alert.Alert) string {
 	switch a.Basis {

@@ -51,7 +51,7 @@ func (l *Ledger) Acknowledge(a Ack) (Ack, error) {
 	return a, nil
 }
 
-// Unacknowledge ends an acknowledgement. It stays in EndedAcks until retention.
+// Unacknowledge ends an acknowledgement. Its row stays until retention.
 func (l *Ledger) Unacknowledge(id uint64) error {
 	found, err := l.update("UPDATE acks SET ended=? WHERE id=? AND ended=0", storeTime(l.opts.Now()), id)
 	if err == nil && !found {
@@ -64,12 +64,6 @@ func (l *Ledger) Unacknowledge(id uint64) error {
 func (l *Ledger) Acks() ([]Ack, error) {
 	now := storeTime(l.opts.Now())
 	return l.acks("WHERE ended=0 AND (until=0 OR until>?)", now)
-}
-
-// EndedAcks returns the acknowledgements that ended, by word or by time, since a time; oldest first.
-func (l *Ledger) EndedAcks(since time.Time) ([]Ack, error) {
-	now := storeTime(l.opts.Now())
-	return l.acks("WHERE (ended<>0 AND ended>=?1) OR (ended=0 AND until<>0 AND until<=?2 AND until>=?1)", storeTime(since), now)
 }
 
 func (l *Ledger) acks(where string, args ...any) ([]Ack, error) {

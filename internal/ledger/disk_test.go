@@ -30,6 +30,15 @@ func eventuallyHealthy(t *testing.T, l *Ledger) {
 	require.Eventually(t, func() bool { ok, _ := l.Healthy(); return ok }, 30*time.Second, 5*time.Millisecond)
 }
 
+func requireClosed(t *testing.T, c <-chan struct{}, why string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(30 * time.Second):
+		t.Fatal(why)
+	}
+}
+
 // recordWhileBroken records n more evaluations, each of which must say that it is not on disk and kept.
 func recordWhileBroken(t *testing.T, l *Ledger, from, n int) {
 	t.Helper()
@@ -65,8 +74,15 @@ func TestTroublePassesWithoutARestart(t *testing.T) {
 	}
 	id, err := l.Enqueue(Notification{Key: "x"})
 	require.NoError(t, err)
+	requireClosed(t, l.Writable(), "nothing is known to be wrong")
 	breakDisk(t, l, errors.New("the cable is out"))
 	recordWhileBroken(t, l, 20, 2000)
+	writable := l.Writable()
+	select {
+	case <-writable:
+		t.Fatal("it cannot be written")
+	default:
+	}
 	l.RecordDelivery(Delivery{At: start(), Receiver: "team", Outcome: Delivered, Alerts: []DeliveredAlert{{Labels: labelsOf(3)}}})
 	_, err = l.Enqueue(Notification{Key: "y"})
 	require.ErrorIs(t, err, ErrNotDurable)
@@ -82,7 +98,9 @@ func TestTroublePassesWithoutARestart(t *testing.T) {
 	require.Equal(t, instanceOf(9, 2019, alert.Firing), states[labelsOf(9).Get("instance")], "what is kept is known")
 
 	breakDisk(t, l, nil)
-	eventuallyHealthy(t, l)
+	requireClosed(t, writable, "there is room again")
+	ok, why = l.Healthy()
+	require.True(t, ok, why)
 	requireAll(t, l, 2020)
 	for _, kind := range []string{kindTransition, kindInstance, kindDelivery} {
 		require.Zero(t, testutil.ToFloat64(l.metrics.queue.WithLabelValues(kind)))

@@ -18,17 +18,20 @@ type health struct {
 type failure struct {
 	since time.Time
 	err   error
+	over  chan struct{} // closed when the disk takes what it is given
 }
 
 func (h *health) begin(at time.Time) { h.since.Store(at.UnixNano()) }
 func (h *health) end()               { h.since.Store(0) }
 
 func (h *health) fail(err error) {
-	since := time.Now()
+	next := failure{since: time.Now(), err: err}
 	if f := h.failing.Load(); f != nil {
-		since = f.since
+		next.since, next.over = f.since, f.over
+	} else {
+		next.over = make(chan struct{})
 	}
-	h.failing.Store(&failure{since, err})
+	h.failing.Store(&next)
 }
 
 // setUpkeep notes how the keeper's round ended.
@@ -38,15 +41,16 @@ func (h *health) setUpkeep(at time.Time, err error) {
 	case err == nil || errors.Is(err, context.Canceled):
 		h.upkeep.Store(nil)
 	case f == nil:
-		h.upkeep.Store(&failure{at, err})
+		h.upkeep.Store(&failure{since: at, err: err})
 	default:
-		h.upkeep.Store(&failure{f.since, err})
+		h.upkeep.Store(&failure{since: f.since, err: err})
 	}
 }
 
 // recover returns for how long it failed.
 func (h *health) recover() time.Duration {
 	f := h.failing.Swap(nil)
+	close(f.over)
 	return time.Since(f.since).Round(time.Millisecond)
 }
 
@@ -76,6 +80,17 @@ func (l *Ledger) Healthy() (ok bool, why string) {
 		return false, fmt.Sprintf("%s cannot be read: %v (%s); history is incomplete", l.db.path, err, advice(err))
 	}
 	return true, ""
+}
+
+// Writable returns a channel that is closed once the ledger takes commits, and what it kept in memory is on disk: at once
+// where it is not known to fail.
+func (l *Ledger) Writable() <-chan struct{} {
+	if f := l.writer.health.failing.Load(); f != nil {
+		return f.over
+	}
+	now := make(chan struct{})
+	close(now)
+	return now
 }
 
 // notDurable is the error for those whose commit failed.

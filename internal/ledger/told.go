@@ -8,7 +8,9 @@ import (
 
 // Told is what a receiver was last told about one aggregation group, in bytes of the caller's.
 type Told struct {
-	Key  string
+	Key string
+	// Data begins with what grows from one to the next: of two with the same key, the one that is greater, compared byte by
+	// byte, stays, in whatever order they are written.
 	Data []byte
 	// Expires is when it need not be known any more.
 	Expires time.Time
@@ -21,7 +23,7 @@ type OutboxChange struct {
 	// Replace gives notifications a new payload; they stay as old and as often tried as they are. One that is not there
 	// any more is passed over.
 	Replace []Replacement
-	// Told replaces what was kept under the same keys.
+	// Told replaces what was kept under the same keys, unless that is newer.
 	Told []Told
 	// Bury makes dead letters.
 	Bury []Burial
@@ -83,10 +85,12 @@ func (c *OutboxChange) size() int64 {
 	return n
 }
 
+const toldQuery = `INSERT INTO told (key, data, expires) VALUES (?1,?2,?3)
+	ON CONFLICT (key) DO UPDATE SET data=?2, expires=?3 WHERE data<=?2 OR expires<?4`
+
 func (c *OutboxChange) apply(s *session, now time.Time, ids []uint64) error {
 	for _, t := range c.Told {
-		_, err := s.exec("INSERT INTO told (key, data, expires) VALUES (?1,?2,?3) ON CONFLICT (key) DO UPDATE SET data=?2, expires=?3",
-			t.Key, t.Data, storeTime(t.Expires))
+		_, err := s.exec(toldQuery, t.Key, t.Data, storeTime(t.Expires), storeTime(now))
 		if err != nil {
 			return err
 		}

@@ -152,3 +152,33 @@ func TestBurialInPlaceOf(t *testing.T) {
 	require.Len(t, waiting, 1)
 	require.Equal(t, ids[1], waiting[0].ID)
 }
+
+// Of what a receiver was told the newest stays, in whatever order it is written.
+func TestToldDoesNotGoBack(t *testing.T) {
+	dir := t.TempDir()
+	l := openAt(t, dir)
+	now := l.opts.Now()
+	write := func(l *Ledger, data string, expires time.Time) {
+		t.Helper()
+		_, err := l.ChangeOutbox(OutboxChange{Told: []Told{{Key: "k", Data: []byte(data), Expires: expires}}})
+		require.NoError(t, err)
+	}
+	said := func(l *Ledger) string {
+		t.Helper()
+		all, err := l.Told()
+		require.NoError(t, err)
+		require.Len(t, all, 1)
+		return string(all[0].Data)
+	}
+	write(l, "2x", now.Add(time.Minute))
+	write(l, "1zz", now.Add(time.Hour))
+	require.Equal(t, "2x", said(l))
+	write(l, "3", now.Add(time.Minute))
+	require.Equal(t, "3", said(l))
+	require.NoError(t, l.Close())
+
+	l = openAt(t, dir, func(o *Options) { o.Now = func() time.Time { return now.Add(2 * time.Minute) } })
+	write(l, "1", now.Add(time.Hour))
+	require.Equal(t, "1", said(l), "the newer one had expired")
+	require.NoError(t, l.Close())
+}

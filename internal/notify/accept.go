@@ -14,7 +14,7 @@ import (
 func (n *Notifier) openOutbox() (err error) {
 	n.mutes = newMutedStates(func() { n.metrics.outbox.forgotten.WithLabelValues("muted").Inc() })
 	n.acks = newAcks(nil)
-	if n.told, err = newToldLog(n.nflog, n.opts.Retention); err != nil {
+	if n.told, err = newToldLog(n.nflog, n.opts.Retention, func() { n.metrics.outbox.forgotten.WithLabelValues("receiver_data").Inc() }); err != nil {
 		return fmt.Errorf("notify: cannot set up the notification log: %w", err)
 	}
 	l := n.opts.Ledger

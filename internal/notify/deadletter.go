@@ -59,13 +59,15 @@ func (o *outbox) claimFallback(it *item) []target {
 // sendFallback puts a copy of it for each of to into the outbox, in one commit with the note that this was done and,
 // where it is given, with its burial. So it is done once, whatever happens.
 func (o *outbox) sendFallback(it *item, to []target, bury *ledger.Burial) error {
+	it.words <- struct{}{}
+	defer func() { <-it.words }()
 	o.mu.Lock()
-	marked := *it.msg
+	marked, drops := *it.msg, it.drops
 	o.mu.Unlock()
 	marked.FallbackSent = marked.FallbackSent || len(to) > 0
 	change, copies, err := o.fallbackChange(it, &marked, to)
 	if bury != nil {
-		change.Bury = []ledger.Burial{*bury}
+		change.Bury, change.Settle = []ledger.Burial{*bury}, drops
 	}
 	var ids []uint64
 	if err == nil {
@@ -83,7 +85,9 @@ func (o *outbox) sendFallback(it *item, to []target, bury *ledger.Burial) error 
 	if err != nil {
 		return err
 	}
-	it.msg = &marked
+	newest := *it.msg // Its words may have changed meanwhile.
+	newest.FallbackSent = marked.FallbackSent
+	it.msg = &newest
 	for i, c := range copies {
 		c.id = ids[i]
 		c.decide(false, nil)
@@ -117,7 +121,7 @@ func (o *outbox) fallbackChange(it *item, marked *message, to []target) (change 
 		}
 		change.Enqueue = append(change.Enqueue, ledger.Notification{Key: m.lane().String(), Payload: payload, CreatedAt: now, NextAt: now})
 		change.Told = append(change.Told, ledger.Told{Key: m.lane().String(), Data: told, Expires: now.Add(DefaultRetention)})
-		copies = append(copies, &item{msg: &m, created: now, stored: inLedger, decided: make(chan struct{})})
+		copies = append(copies, newItem(&m, now, inLedger))
 	}
 	return change, copies, nil
 }

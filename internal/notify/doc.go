@@ -29,7 +29,8 @@
 //   - after that, nothing is left to do, and the notification log knows.
 //
 // A message of a lane is never delivered after a later one of the same lane was. Where the ledger cannot write, the
-// pipeline keeps the message until it is delivered, as in Alertmanager.
+// pipeline keeps the message until it is delivered, as in Alertmanager; what the ledger lacks then is written as soon as it
+// can write again (outbox_owed.go), so that only a crash before that may tell it twice, or lose a "resolved".
 //
 // An integration that fails is asked less and less often (backoff.go), all of its lanes together when it fails again and
 // again (circuit.go), and not before the time that its Retry-After names (retryafter.go). What it refuses is tried on, too,

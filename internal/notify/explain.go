@@ -110,7 +110,7 @@ func (n *Notifier) Explain(ls labels.Labels) (Told, error) {
 	}
 	out.FlappingSince, _ = n.flaps.since(fp)
 	about := func(p Pending) bool {
-		return !slices.ContainsFunc(p.Alerts, func(a PendingAlert) bool { return labels.Equal(a.Recorded, ls) })
+		return !slices.ContainsFunc(p.Alerts, func(a PendingAlert) bool { return labels.Equal(a.Labels, ls) })
 	}
 	out.Waiting = slices.DeleteFunc(n.Waiting(), about)
 	dead, derr := n.DeadLetters()

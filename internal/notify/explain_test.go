@@ -57,7 +57,7 @@ inhibit_rules:
 	require.Equal(t, []any{"bob", "known", 2099}, []any{told.SilencedBy[0].CreatedBy, told.SilencedBy[0].Comment, told.SilencedBy[0].Until.Year()})
 	require.Equal(t, []any{ack.ID, "ada", "mine"}, []any{told.Acknowledged.ID, told.Acknowledged.Owner, told.Acknowledged.Comment})
 	require.Len(t, told.Waiting, 1)
-	require.Equal(t, slow.Labels, told.Waiting[0].Alerts[0].Recorded)
+	require.Equal(t, slow.Labels, told.Waiting[0].Alerts[0].Labels)
 	require.Empty(t, told.Dead)
 	require.Len(t, told.Routes, 2)
 	hook, second := told.Routes[0], told.Routes[1]

@@ -164,10 +164,7 @@ func (n *Notifier) openState() error {
 	n.nflogFile = newSnapshotter(n.opts.Dir, nflogFile, n.nflog.Snapshot, n.metrics)
 	n.nflog.SetBroadcast(func([]byte) {
 		n.nflogFile.changed()
-		select {
-		case n.nflogChanged <- struct{}{}:
-		default:
-		}
+		n.noteNflog()
 	})
 	return nil
 }
@@ -306,6 +303,14 @@ func (n *Notifier) keepNflog() {
 			n.logger.Info("The notification log is saved again")
 		}
 		failed = err != nil
+	}
+}
+
+// noteNflog has the notification log written.
+func (n *Notifier) noteNflog() {
+	select {
+	case n.nflogChanged <- struct{}{}:
+	default: // It is noted.
 	}
 }
 

@@ -51,10 +51,12 @@ type outbox struct {
 	cutNow context.CancelFunc
 	work   sync.WaitGroup // attempts, and what is being written
 	sweeps chan struct{}  // closed by stop
+	behind chan struct{}  // has room for one: the ledger refused something
 
 	mu      sync.Mutex
 	ports   map[target]*port
 	items   map[uint64]*item // in lanes and in the ledger, by ID
+	owed    owed             // what the ledger refused
 	count   int              // in lanes, or being written
 	flying  int              // attempts under way
 	running bool             // attempts may begin
@@ -100,9 +102,19 @@ const (
 	notStored               // it could not be written: the pipeline waits for what becomes of it
 )
 
-// item is one message in the outbox. Its fields but delivered belong to the outbox's lock.
+// item is one message in the outbox. Its fields but delivered and words belong to the outbox's lock.
 type item struct {
-	msg      *message
+	msg *message
+	// told is what the notification log says of it; it has no key where the ledger knows for good.
+	told ledger.Told
+	// words is held by who writes msg to the ledger, so that what is newest comes last. Those that take each other's place
+	// share it.
+	words chan struct{}
+	// unwritten says that the ledger has older words of it. drops are what it took the place of and is there still.
+	unwritten bool
+	drops     []uint64
+	counted   bool // as one that the ledger did not take
+
 	id       uint64
 	created  time.Time
 	attempts int
@@ -128,7 +140,8 @@ type item struct {
 func (n *Notifier) newOutbox() *outbox {
 	o := &outbox{
 		ledger: n.opts.Ledger, logger: n.logger, metrics: n.metrics.outbox, counted: n.upstreamMetrics, record: n.recordAttempt,
-		dead:         newDeadLetters(func() { n.metrics.outbox.forgotten.WithLabelValues("dead_letter").Inc() }),
+		dead: newDeadLetters(func() { n.metrics.outbox.forgotten.WithLabelValues("dead_letter").Inc() }),
+		owed: owed{limit: owedBytes}, behind: make(chan struct{}, 1),
 		receiverData: &receiverData{n.told}, settings: &n.settings, ports: map[target]*port{}, items: map[uint64]*item{},
 		sweeps: make(chan struct{}), idle: make(chan struct{}), rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
@@ -139,7 +152,8 @@ func (n *Notifier) newOutbox() *outbox {
 // accept takes a message from the pipeline and returns when the message is in the ledger, or delivered. Otherwise the
 // pipeline keeps it, and is told whether to try again. told is what the notification log will say of it.
 func (o *outbox) accept(ctx context.Context, m *message, told ledger.Told) (retry bool, err error) {
-	it := &item{msg: m, created: time.Now(), decided: make(chan struct{})}
+	it := newItem(m, time.Now(), storing)
+	it.told = told
 	replaces, err := o.put(it)
 	if err != nil {
 		o.metrics.failures.WithLabelValues(failureFull).Inc()
@@ -147,10 +161,10 @@ func (o *outbox) accept(ctx context.Context, m *message, told ledger.Told) (retr
 	}
 	o.work.Go(func() {
 		if replaces {
-			o.replace(it, told)
+			_ = o.replace(it) // It is counted, and what was refused is owed.
 		} else {
 			o.letFirstEnd(it)
-			o.store(it, told)
+			_ = o.store(it)
 		}
 	})
 	select {
@@ -210,7 +224,7 @@ func (it *item) replaceableBy(next *item) bool {
 // take gives it the place and the history of an older item that says the same.
 func (it *item) take(older *item) {
 	it.id, it.created, it.attempts, it.lastErr, it.next = older.id, older.created, older.attempts, older.lastErr, older.next
-	it.refusals = older.refusals
+	it.refusals, it.words, it.drops = older.refusals, older.words, older.drops
 	it.msg.FallbackSent = older.msg.FallbackSent
 	// What it says is in the ledger already, if in other words: nothing is lost where those cannot be changed.
 	it.stored = inLedger
@@ -260,42 +274,77 @@ func (o *outbox) letFirstEnd(it *item) {
 	}
 }
 
-// store writes it into the ledger and does what came to be due meanwhile.
-func (o *outbox) store(it *item, told ledger.Told) {
+func newItem(m *message, created time.Time, s stored) *item {
+	return &item{msg: m, created: created, stored: s, words: make(chan struct{}, 1), decided: make(chan struct{})}
+}
+
+// store writes it into the ledger and does what came to be due meanwhile. Where that fails, it is owed.
+func (o *outbox) store(it *item) error {
 	payload, err := it.msg.encode()
 	ids := []uint64{0}
 	if err == nil {
 		ids, err = o.ledger.ChangeOutbox(ledger.OutboxChange{
 			Enqueue: []ledger.Notification{{Key: it.msg.lane().String(), Payload: payload, CreatedAt: it.created, NextAt: it.created}},
-			Told:    []ledger.Told{told},
+			Told:    []ledger.Told{it.told},
 			Unless:  it.delivered.Load,
 		})
 	}
 	if err != nil {
 		o.notStored(it, err)
-		return
+		return err
 	}
 	o.isStored(it, ids[0])
+	return nil
 }
 
-// replace writes the newer words of a message that is in the ledger. Where that fails, the older ones say the same.
-func (o *outbox) replace(it *item, told ledger.Told) {
-	payload, err := it.msg.encode()
+// replace writes the newest words of a message that is in the ledger. Where that fails, the older ones say the same, and the
+// newer ones are owed.
+func (o *outbox) replace(it *item) error {
+	it.words <- struct{}{}
+	defer func() { <-it.words }()
+	o.mu.Lock()
+	if newer := o.items[it.id]; newer != nil && newer != it {
+		o.mu.Unlock()
+		return nil // Whoever put that in its place writes it next.
+	}
+	msg, drops := it.msg, it.drops
+	change := ledger.OutboxChange{Settle: drops}
+	if it.told.Key != "" {
+		change.Told = []ledger.Told{it.told}
+	}
+	o.mu.Unlock()
+	payload, err := msg.encode()
 	if err == nil {
-		_, err = o.ledger.ChangeOutbox(ledger.OutboxChange{
-			Replace: []ledger.Replacement{{ID: it.id, Payload: payload}}, Told: []ledger.Told{told},
-		})
+		change.Replace = []ledger.Replacement{{ID: it.id, Payload: payload}}
+		_, err = o.ledger.ChangeOutbox(change)
 	}
-	if err != nil {
-		o.metrics.failures.WithLabelValues(failureOf(err)).Inc()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case err == nil:
+		it.unwritten, it.drops = false, it.drops[len(drops):]
+		return nil
+	case it.out:
+		o.owe(it.told)
+	default:
+		it.unwritten = true
+		o.fallBehind()
 	}
+	o.countRefused(it, err)
+	return err
 }
 
-func failureOf(err error) string {
-	if errors.Is(err, ledger.ErrNotDurable) {
-		return failureNotDurable
+// countRefused counts each message once that the ledger does not take. The lock is held.
+func (o *outbox) countRefused(it *item, err error) {
+	if it.counted {
+		return
 	}
-	return failureOther
+	it.counted = true
+	reason := failureOther
+	if errors.Is(err, ledger.ErrNotDurable) {
+		reason = failureNotDurable
+	}
+	o.metrics.failures.WithLabelValues(reason).Inc()
 }
 
 // isStored goes on with an item that is in the ledger under id, or, with 0, need not be there.
@@ -318,16 +367,17 @@ func (o *outbox) isStored(it *item, id uint64) {
 	}
 }
 
-// notStored leaves an item to the pipeline, which waits for what becomes of it.
+// notStored leaves an item to the pipeline, which waits for what becomes of it, and to catchUp.
 func (o *outbox) notStored(it *item, err error) {
-	o.metrics.failures.WithLabelValues(failureOf(err)).Inc()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.countRefused(it, err)
 	it.stored = notStored
 	p := o.port(it.msg.target)
 	l := p.lane(it.msg.lane().group)
 	switch {
 	case it.out && it.refused == nil:
+		o.owe(it.told)
 		o.gone(1)
 		return
 	case it.refused != nil:
@@ -335,13 +385,15 @@ func (o *outbox) notStored(it *item, err error) {
 		it.decide(false, it.refused)
 		return
 	case len(l.items) > 0 && l.items[0] == it && l.flying:
-		return // finished decides.
+		o.fallBehind()
+		return // finished decides, if there is no room before.
 	case it.attempts > 0:
 		it.decide(true, errors.New(it.lastErr))
 	case !p.open(time.Now()):
 		it.decide(true, errNotAsked)
 	default:
-		return // Its turn comes.
+		o.fallBehind()
+		return // Its turn comes, or room.
 	}
 	o.remove(l, it)
 }

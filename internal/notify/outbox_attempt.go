@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/tocsin/tocsin/internal/ledger"
@@ -172,9 +173,13 @@ func (o *outbox) tookIt(l *lane, it *item) func() {
 	it.decide(false, nil)
 	if it.stored == inLedger {
 		delete(o.items, it.id)
+		if it.unwritten {
+			o.owe(it.told)
+		}
 		return func() { o.settle(it) }
 	}
 	if it.stored == notStored {
+		o.owe(it.told)
 		o.gone(1)
 	}
 	return nil // Where it is being written, that goes on in isStored.
@@ -270,16 +275,11 @@ func (o *outbox) superseded(l *lane, it *item) func() {
 	m := *next.msg
 	m.FallbackSent = m.FallbackSent || it.msg.FallbackSent
 	it.msg = &m
+	// What the notification log says of the repeat goes with the words: by itself it would make them look out of date.
+	it.told, next.told = next.told, ledger.Told{}
+	it.drops = slices.Concat(it.drops, next.drops, []uint64{next.id})
 	return func() {
-		payload, err := m.encode()
-		if err == nil {
-			_, err = o.ledger.ChangeOutbox(ledger.OutboxChange{
-				Replace: []ledger.Replacement{{ID: it.id, Payload: payload}}, Settle: []uint64{next.id},
-			})
-		}
-		if err != nil && !errors.Is(err, ledger.ErrNotDurable) {
-			o.logger.Error("A repeat was not put in the place of what it repeats; a restart may tell it twice", "receiver", m.Receiver, "err", err)
-		}
+		_ = o.replace(it) // It is counted, and what was refused is owed.
 		o.postpone(it)
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -287,13 +287,19 @@ func (o *outbox) superseded(l *lane, it *item) func() {
 	}
 }
 
-// settle takes out of the ledger what is delivered, or replaced.
+// settle takes out of the ledger what is delivered, with what it took the place of.
 func (o *outbox) settle(it *item) {
-	if it.id != 0 { // Otherwise it never came to be there.
-		err := o.ledger.Settle(it.id)
+	o.mu.Lock()
+	rows := slices.Concat(it.drops, []uint64{it.id})
+	o.mu.Unlock()
+	for _, id := range rows {
+		if id == 0 {
+			continue // It never came to be there.
+		}
+		err := o.ledger.Settle(id)
 		if err != nil && !errors.Is(err, ledger.ErrNotDurable) {
 			o.logger.Error("A message that was delivered cannot be taken out of the outbox; a restart delivers it again",
-				"receiver", it.msg.Receiver, "notification", it.id, "err", err)
+				"receiver", it.msg.Receiver, "notification", id, "err", err)
 		}
 	}
 	o.mu.Lock()

@@ -33,6 +33,7 @@ type outboxMetrics struct {
 	fallbacks *prometheus.CounterVec
 	circuits  *prometheus.GaugeVec
 	forgotten *prometheus.CounterVec
+	unwritten prometheus.Gauge
 }
 
 func newOutboxMetrics(reg prometheus.Registerer) *outboxMetrics {
@@ -64,8 +65,13 @@ func newOutboxMetrics(reg prometheus.Registerer) *outboxMetrics {
 		forgotten: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_notify_forgotten_total",
 			Help: "What was forgotten because too much was to be remembered, by kind (muted: an alert's being muted may be recorded again, " +
-				"dead_letter: one may be kept beside an older one that says the same).",
+				"dead_letter: one may be kept beside an older one that says the same, told: a crash may tell a group again, or lose a " +
+				"\"resolved\", receiver_data: an integration may send new messages where it would update old ones).",
 		}, []string{"kind"}),
+		unwritten: f.NewGauge(prometheus.GaugeOpts{
+			Name: "tocsin_notify_outbox_told_unwritten",
+			Help: "Groups and integrations of which the ledger does not know what they were told last: it could not write that, and will.",
+		}),
 	}
 	for _, o := range []ledger.Outcome{ledger.Delivered, ledger.Failed, ledger.GaveUp} {
 		m.attempts.WithLabelValues(string(o))

@@ -17,11 +17,16 @@ func (o *outbox) start(last map[string]int64) error {
 	dead, deadErr := o.ledger.Dead()
 	o.dead.load(dead)
 	kept, err := o.ledger.Waiting()
-	slices.SortFunc(kept, func(a, b ledger.Notification) int { return cmp.Compare(a.ID, b.ID) })
 	resumed := o.resumable(kept, last)
+	// Two that were refused may have been written in any order.
+	slices.SortFunc(resumed, func(a, b *item) int { return cmp.Or(cmp.Compare(a.msg.Seq, b.msg.Seq), cmp.Compare(a.id, b.id)) })
 	now, most := time.Now(), o.settings.Load().MaxBackoff
 	o.mu.Lock()
+	for _, seq := range last {
+		o.lastSeq = max(o.lastSeq, seq) // The clock may have been set back.
+	}
 	for _, it := range resumed {
+		o.lastSeq = max(o.lastSeq, it.msg.Seq)
 		o.adopt(it, now.Add(min(max(it.next.Sub(now), 0), most)))
 	}
 	o.running = true
@@ -33,6 +38,7 @@ func (o *outbox) start(last map[string]int64) error {
 		o.logger.Info("Messages that were not delivered before are tried again", "messages", len(resumed))
 	}
 	o.work.Go(o.sweep)
+	o.work.Go(o.catchUp)
 	return errors.Join(err, deadErr)
 }
 
@@ -78,10 +84,8 @@ func restored(n ledger.Notification) (*item, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := &item{
-		msg: m, id: n.ID, created: n.CreatedAt, attempts: n.Attempts, lastErr: n.LastError, next: n.NextAt, stored: inLedger,
-		decided: make(chan struct{}),
-	}
+	it := newItem(m, n.CreatedAt, inLedger)
+	it.id, it.attempts, it.lastErr, it.next = n.ID, n.Attempts, n.LastError, n.NextAt
 	it.decide(false, nil)
 	return it, nil
 }

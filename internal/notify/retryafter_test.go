@@ -391,12 +391,16 @@ func TestRetryAfter(t *testing.T) {
 			send(n, firing("A"))
 			eventually(t, "asked", func() bool { return len(f.requests()) == 1 })
 			f.mend()
-			eventually(t, "noted", func() bool { c := n.Circuits(); return len(c) == 1 && !c[0].PausedUntil.IsZero() })
+			eventually(t, "noted", func() bool { c := n.Circuits(); return len(c) == 1 && !c[0].Until.IsZero() })
+			limited := n.Circuits()[0]
+			require.True(t, limited.Troubled())
+			require.Contains(t, limited.LastError, "429")
 			send(n, firing("B"))
 			eventually(t, "both are delivered", func() bool { return len(f.got()) == 2 })
 			asked := f.requests()
 			require.Len(t, asked, 3)
 			require.GreaterOrEqual(t, asked[1].Sub(asked[0]), pause-100*time.Millisecond)
+			eventually(t, "it works again", func() bool { c := n.Circuits()[0]; return !c.Troubled() && c.LastError == "" })
 		})
 	}
 }

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 	amalert "github.com/prometheus/alertmanager/alert"
 	amnotify "github.com/prometheus/alertmanager/notify"
+
+	"github.com/tocsin/tocsin/internal/ledger"
 )
 
 // stages puts upstream's stages together as upstream's PipelineBuilder does for one that is alone, with ours between them:
@@ -86,7 +89,9 @@ func (n *Notifier) prolong(key laneKey) error {
 	if err != nil || until.IsZero() || n.opts.Ledger == nil {
 		return err
 	}
-	if err := n.opts.Ledger.ProlongTold(key.String(), until); err != nil {
+	if err := n.opts.Ledger.ProlongTold(key.String(), until); errors.Is(err, ledger.ErrNotDurable) {
+		n.told.notProlonged(key) // There may be room the next time, which is long before the end.
+	} else if err != nil {
 		n.logger.Warn("A restart may repeat a notification whose repeats are muted", "receiver", key.Receiver, "err", err)
 	}
 	return nil

@@ -17,16 +17,20 @@ type Pending struct {
 	Receiver    string `json:"receiver"`
 	Integration string `json:"integration"`
 	Index       int    `json:"index"`
-	GroupKey    string `json:"groupKey"`
+	GroupKey    string `json:"groupKey,omitempty"`
 	// Route is the route that led there.
-	Route     string         `json:"route"`
-	CreatedAt time.Time      `json:"createdAt"`
-	NextAt    time.Time      `json:"nextAt"`
-	Attempts  int            `json:"attempts"`
-	LastError string         `json:"lastError"`
-	Alerts    []PendingAlert `json:"alerts"`
+	Route     string    `json:"route,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+	// NextAt is when it is tried next; zero for a dead letter.
+	NextAt time.Time `json:"nextAt,omitzero"`
+	// Attempts counts those that failed.
+	Attempts  int    `json:"attempts"`
+	LastError string `json:"lastError,omitempty"`
+	// Alerts are what it tells of. Who shows it may cut them short, AlertCount stays.
+	Alerts     []PendingAlert `json:"alerts,omitempty"`
+	AlertCount int            `json:"alertCount"`
 	// Delivering says that an attempt is under way.
-	Delivering bool `json:"delivering"`
+	Delivering bool `json:"delivering,omitempty"`
 	// FallbackFor names, in a message to the fallback receiver, whom it was for; FallbackSent says that there is such a
 	// message.
 	FallbackFor  string `json:"fallbackFor,omitempty"`
@@ -35,10 +39,9 @@ type Pending struct {
 
 // PendingAlert is an alert of a Pending.
 type PendingAlert struct {
-	// Labels are those that the receiver sees, Recorded those with which the rule engine recorded the alert.
+	// Labels are those with which the rule engine recorded the alert.
 	Labels   labels.Labels `json:"labels"`
-	Recorded labels.Labels `json:"recorded"`
-	StartsAt time.Time     `json:"startsAt"`
+	StartsAt time.Time     `json:"startsAt,omitzero"`
 	Resolved bool          `json:"resolved"`
 }
 
@@ -47,16 +50,22 @@ type Circuit struct {
 	Receiver    string `json:"receiver"`
 	Integration string `json:"integration"`
 	Index       int    `json:"index"`
-	// State is closed, open (it failed again and again and is not asked until OpenUntil), or half_open.
-	State     string    `json:"state"`
-	OpenUntil time.Time `json:"openUntil,omitzero"`
-	// PausedUntil is until when the receiver asked to be left alone; zero where it did not.
-	PausedUntil time.Time `json:"pausedUntil,omitzero"`
-	Failures    int       `json:"failures"`
-	Waiting     int       `json:"waiting"`
-	Delivering  int       `json:"delivering"`
+	// State is closed, open (it failed again and again and is not asked), or half_open (one attempt finds out).
+	State string `json:"state"`
+	// Until is when it is asked again where its circuit is open, or where it wants to be left alone; zero elsewhere.
+	Until time.Time `json:"until,omitzero"`
+	// Failures counts those in a row. LastError is of what is tried next.
+	Failures   int    `json:"failures"`
+	LastError  string `json:"lastError,omitempty"`
+	Waiting    int    `json:"waiting"`
+	Delivering int    `json:"delivering"`
 	// Configured is false for one that the configuration in force does not have.
 	Configured bool `json:"configured"`
+}
+
+// Troubled reports whether attempts failed lately, or none are made.
+func (c *Circuit) Troubled() bool {
+	return c.State != circuitClosed.String() || c.Failures > 0 || !c.Until.IsZero()
 }
 
 // Waiting returns the messages that are to be delivered, the oldest first.
@@ -93,7 +102,9 @@ func (n *Notifier) DeadLetters() ([]Pending, error) {
 	}
 	dead, err := n.opts.Ledger.Dead()
 	for i := range dead {
-		out = append(out, pendingOf(&dead[i]))
+		p := pendingOf(&dead[i])
+		p.NextAt = time.Time{}
+		out = append(out, p)
 	}
 	return out, err
 }
@@ -113,13 +124,11 @@ func pendingOf(n *ledger.Notification) Pending {
 func (m *message) pending() Pending {
 	v := Pending{
 		Receiver: m.Receiver, Integration: m.Integration, Index: m.Index, GroupKey: m.GroupKey, Route: m.Route,
-		FallbackFor: m.FallbackFor, FallbackSent: m.FallbackSent,
+		FallbackFor: m.FallbackFor, FallbackSent: m.FallbackSent, AlertCount: len(m.Alerts),
 	}
 	for i := range m.Alerts {
 		a := &m.Alerts[i]
-		v.Alerts = append(v.Alerts, PendingAlert{
-			Labels: toLabels(a.Labels), Recorded: a.recorded(), StartsAt: a.StartsAt, Resolved: a.Resolved(),
-		})
+		v.Alerts = append(v.Alerts, PendingAlert{Labels: a.recorded(), StartsAt: a.StartsAt, Resolved: a.Resolved()})
 	}
 	return v
 }
@@ -140,13 +149,19 @@ func (n *Notifier) Circuits() []Circuit {
 			Failures: p.circuit.failures, Delivering: p.flying, Configured: p.via != nil,
 		}
 		if p.circuit.state == circuitOpen {
-			c.OpenUntil = p.circuit.until
+			c.Until = p.circuit.until
 		}
-		if p.pausedUntil.After(now) {
-			c.PausedUntil = p.pausedUntil
+		if p.pausedUntil.After(now) && p.pausedUntil.After(c.Until) {
+			c.Until = p.pausedUntil
 		}
+		var next time.Time
 		for _, l := range p.lanes {
 			c.Waiting += len(l.items)
+			for _, it := range l.items[:min(len(l.items), 1)] {
+				if it.lastErr != "" && (c.LastError == "" || it.next.Before(next)) {
+					c.LastError, next = it.lastErr, it.next
+				}
+			}
 		}
 		out = append(out, c)
 	}

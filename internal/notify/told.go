@@ -61,6 +61,7 @@ func parseTold(data []byte) (seq int64, entry *nflogpb.MeshEntry, err error) {
 type toldLog struct {
 	log       *nflog.Log
 	retention time.Duration
+	forgotten func() // is told when fresh had to be emptied
 
 	mu    sync.Mutex
 	fresh map[laneKey]map[string]*nflogpb.ReceiverDataValue // of messages that are not logged yet
@@ -71,9 +72,12 @@ type toldLog struct {
 	encoded []byte
 }
 
-func newToldLog(log *nflog.Log, retention time.Duration) (*toldLog, error) {
+// freshKept bounds the lanes of which data wait to be logged: a pipeline that gave a message up does not log it.
+const freshKept = 10_000
+
+func newToldLog(log *nflog.Log, retention time.Duration, forgotten func()) (*toldLog, error) {
 	t := &toldLog{
-		log: log, retention: retention, fresh: map[laneKey]map[string]*nflogpb.ReceiverDataValue{}, prolonged: map[laneKey]time.Time{},
+		log: log, retention: retention, forgotten: forgotten, fresh: map[laneKey]map[string]*nflogpb.ReceiverDataValue{}, prolonged: map[laneKey]time.Time{},
 	}
 	var err error
 	if t.scratch, err = nflog.New(nflog.Options{Metrics: prometheus.NewRegistry()}); err != nil {
@@ -175,6 +179,13 @@ func (t *toldLog) prolong(key laneKey, now time.Time) (until time.Time, err erro
 	return until, nil
 }
 
+// notProlonged has a lane prolonged again the next time: its entry's end in the ledger is the one before.
+func (t *toldLog) notProlonged(key laneKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.prolonged, key)
+}
+
 // change puts a copy of an entry in its place that is newer by a moment only.
 func (t *toldLog) change(old *nflogpb.Entry, data map[string]*nflogpb.ReceiverDataValue, expires time.Time) error {
 	e := proto.Clone(old).(*nflogpb.Entry)
@@ -236,10 +247,18 @@ func (r *receiverData) keep(m *message, store *nflog.Store) error {
 	if maps.EqualFunc(data, before, func(a, b *nflogpb.ReceiverDataValue) bool { return proto.Equal(a, b) }) {
 		return nil
 	}
+	expires := t.expiry(time.Now(), m.RepeatInterval)
 	old := t.entry(key)
-	if old == nil || old.Timestamp.AsTime().UnixNano() < m.Seq {
-		t.fresh[key] = data // The pipeline logs m presently.
+	switch {
+	case m.FallbackFor != "": // No pipeline logs it.
+		return t.log.Log(key.receiver(), key.group, m.Firing, m.Resolved, nflog.NewStore(&nflogpb.Entry{ReceiverData: data}), time.Until(expires))
+	case old == nil || old.Timestamp.AsTime().UnixNano() < m.Seq: // The pipeline logs m presently.
+		if len(t.fresh) >= freshKept {
+			clear(t.fresh)
+			t.forgotten()
+		}
+		t.fresh[key] = data
 		return nil
 	}
-	return t.change(old, data, t.expiry(time.Now(), m.RepeatInterval))
+	return t.change(old, data, expires)
 }

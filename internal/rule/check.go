@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/plan"
 )
 
@@ -48,9 +49,9 @@ type ExtendedRule struct {
 	SaidIn string `json:"saidIn,omitempty"`
 	PromQL string `json:"promql"`
 	// Clear and Present are PromQL.
-	Clear     string    `json:"clear,omitempty"`
-	OnMissing OnMissing `json:"onMissing,omitempty"`
-	Present   string    `json:"present,omitempty"`
+	Clear     string          `json:"clear,omitempty"`
+	OnMissing alert.OnMissing `json:"onMissing,omitempty"`
+	Present   string          `json:"present,omitempty"`
 	// FlapTransitions and FlapWithin, the latter in seconds, are when an alert is flapping.
 	FlapTransitions int     `json:"flapTransitions,omitempty"`
 	FlapWithin      float64 `json:"flapWithin,omitempty"`

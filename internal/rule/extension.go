@@ -2,12 +2,12 @@ package rule
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/plan"
 )
 
@@ -24,7 +24,7 @@ const (
 type extension struct {
 	// nodes are the fields' values.
 	nodes     map[string]*yaml.Node
-	onMissing OnMissing
+	onMissing alert.OnMissing
 	flap      Flap
 	rows      []ThresholdRow
 }
@@ -33,8 +33,8 @@ type extension struct {
 func (d *reader) extension(nodes map[string]*yaml.Node, c *plan.Compiler) extension {
 	x := extension{nodes: nodes}
 	if n := nodes["on_missing"]; n != nil {
-		x.onMissing = OnMissing(text(n))
-		if !slices.Contains([]OnMissing{MissingResolves, MissingHolds, MissingFires, MissingIsNoData}, x.onMissing) {
+		var err error
+		if x.onMissing, err = alert.ParseOnMissing(text(n)); err != nil {
 			d.fail(n, "on_missing should be resolve, hold, fire or nodata")
 		}
 	}
@@ -127,10 +127,7 @@ func (d *reader) extend(r *Rule, x *extension, clear *plan.Plan, table func(*pla
 		d.tabulate(r, x, table, c)
 	}
 	r.Clear, r.OnMissing, r.Flap = clear, x.onMissing, x.flap
-	if r.OnMissing == MissingResolves {
-		r.OnMissing = "" // It says what goes without saying.
-	}
-	if r.Clear != nil || r.OnMissing != "" {
+	if r.Clear != nil || r.OnMissing != alert.MissingResolves {
 		var err error
 		if r.Present, err = Present(base, c); err != nil {
 			at := x.nodes["clear"]
@@ -216,8 +213,8 @@ func extendedNotes(r *Rule) []string {
 	if r.Clear != nil {
 		out = append(out, "clears when: "+r.Clear.String())
 	}
-	if r.OnMissing != "" {
-		out = append(out, "when its series is gone: "+string(r.OnMissing))
+	if r.OnMissing != alert.MissingResolves {
+		out = append(out, "when its series is gone: "+r.OnMissing.String())
 	}
 	if r.Present != nil {
 		out = append(out, "its series is there while: "+r.Present.String())

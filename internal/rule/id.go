@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin/tocsin/internal/alert"
 )
 
 // contentID computes Rule.ID: 32 hex digits of a SHA-256 over length-prefixed fields, so that no two different rules
@@ -21,12 +23,15 @@ func contentID(r *Rule) string {
 		writeDuration(h, time.Duration(ls.Len()))
 		ls.Range(func(l labels.Label) { writeText(h, l.Name, l.Value) })
 	}
-	if r.Clear != nil || r.OnMissing != "" || r.Flap != (Flap{}) { // Others keep the ID that they always had.
-		clear := ""
+	if r.Clear != nil || r.OnMissing != alert.MissingResolves || r.Flap != (Flap{}) { // Others keep the ID that they always had.
+		clear, onMissing := "", "" // The default goes without saying.
 		if r.Clear != nil {
 			clear = r.Clear.String()
 		}
-		writeText(h, clear, string(r.OnMissing))
+		if r.OnMissing != alert.MissingResolves {
+			onMissing = r.OnMissing.String()
+		}
+		writeText(h, clear, onMissing)
 		writeDuration(h, time.Duration(r.Flap.Transitions))
 		writeDuration(h, r.Flap.Within)
 	}

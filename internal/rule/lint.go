@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin/tocsin/internal/alert"
 )
 
 // Lint returns what is valid in a file and yet hardly meant, one line each, in the order of the file.
@@ -45,7 +47,7 @@ func Lint(f *File) []string {
 // changingLabel returns a label that may change with the value of an alert that has to be found again by its labels; empty
 // where there is none.
 func changingLabel(r *Rule) (name string) {
-	if r.Clear == nil && r.OnMissing == "" {
+	if r.Clear == nil && r.OnMissing == alert.MissingResolves {
 		return ""
 	}
 	r.Labels.Range(func(l labels.Label) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin/tocsin/internal/alert"
 	"github.com/tocsin/tocsin/internal/plan"
 )
 
@@ -65,7 +66,7 @@ type Extension struct {
 	// applied. Nil means that it resolves when Plan does not return them any more.
 	Clear *plan.Plan
 	// OnMissing is what becomes of an active alert whose series disappears.
-	OnMissing OnMissing
+	OnMissing alert.OnMissing
 	// Present tells which series are there (see Present). It is set where Clear or OnMissing need it, nil otherwise.
 	Present *plan.Plan
 	// Flap is when an alert counts as flapping; zero means never.
@@ -75,17 +76,6 @@ type Extension struct {
 	// ExtendedIn is the place, file:line, of what says so in a side file.
 	ExtendedIn string
 }
-
-// OnMissing is a word for what becomes of an active alert whose series disappears.
-type OnMissing string
-
-// The words; empty, which is the default, is the same as MissingResolves.
-const (
-	MissingResolves OnMissing = "resolve"
-	MissingHolds    OnMissing = "hold"
-	MissingFires    OnMissing = "fire"
-	MissingIsNoData OnMissing = "nodata"
-)
 
 // Flap says that an alert is flapping when it began to fire or ceased to more often than Transitions within Within.
 type Flap struct {

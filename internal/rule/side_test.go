@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin/tocsin/internal/alert"
 )
 
 const plain = `groups:
@@ -67,7 +70,7 @@ func TestSideFileExtendsRules(t *testing.T) {
 	require.Equal(t, `cpu{env=~"prod.*",zone="a"} > 99 or cpu{zone="b"} > 97.5 or cpu{zone!="b"} > 95 unless cpu{env=~"prod.*",zone="a"}`, hot.Plan.String())
 	require.Equal(t, "cpu < 90", hot.Clear.String())
 	require.Equal(t, "cpu", hot.Present.String())
-	require.Equal(t, MissingHolds, hot.OnMissing)
+	require.Equal(t, alert.MissingHolds, hot.OnMissing)
 	require.Equal(t, Flap{5, 10 * time.Minute}, hot.Flap)
 	require.Equal(t, "dir/f.tocsin.yml:4", hot.ExtendedIn)
 	require.Equal(t, 99.0, hot.Thresholds.Of(labels.FromStrings("zone", "a", "env", "prod-1")))
@@ -203,7 +206,7 @@ func TestSetReadsSideFiles(t *testing.T) {
 	require.Equal(t, sidePath, files[0].Side)
 	require.NotEqual(t, plainHash, files[0].Hash)
 	hot := func() *Rule { return s.set.Groups()[0].Rules[2] }
-	require.Equal(t, MissingHolds, hot().OnMissing)
+	require.Equal(t, alert.MissingHolds, hot().OnMissing)
 
 	s.write("f.tocsin.yml", strings.Replace(side, "hold", "keep", 1))
 	for range 2 {
@@ -211,27 +214,27 @@ func TestSetReadsSideFiles(t *testing.T) {
 		require.ErrorContains(t, r.Err(), sidePath+`:7:17: group "node", rule 1 "Hot": on_missing should be`)
 		require.Equal(t, []string{f}, r.Broken)
 		require.Empty(t, r.Changed)
-		require.Equal(t, MissingHolds, hot().OnMissing, "the last good version")
+		require.Equal(t, alert.MissingHolds, hot().OnMissing, "the last good version")
 	}
 	s.restart()
 	require.Equal(t, []string{f}, s.load().Broken)
-	require.Equal(t, MissingHolds, hot().OnMissing, "the last good version outlives the process")
+	require.Equal(t, alert.MissingHolds, hot().OnMissing, "the last good version outlives the process")
 	require.Equal(t, 99.0, hot().Thresholds.Rows[0].Value)
 	require.True(t, s.set.Files()[0].UsingLastGood)
 
 	s.write("f.tocsin.yml", strings.Replace(side, "hold", "fire", 1))
 	require.Equal(t, []string{f}, s.load().Changed)
-	require.Equal(t, MissingFires, hot().OnMissing)
+	require.Equal(t, alert.MissingFires, hot().OnMissing)
 	s.write("f.yml", strings.Replace(plain, "severity: page", "severity: call", 1))
 	require.ErrorContains(t, s.load().Err(), sidePath+`:4:12: group "node", rule 1 "Hot": there is no such alerting rule with these labels`)
-	require.Equal(t, MissingFires, hot().OnMissing)
+	require.Equal(t, alert.MissingFires, hot().OnMissing)
 	s.write("f.yml", plain)
 	require.NoError(t, os.Remove(sidePath))
 	r = s.load()
 	require.NoError(t, r.Err())
 	require.Equal(t, []string{f}, r.Changed)
 	require.Equal(t, plainHash, s.set.Files()[0].Hash)
-	require.Empty(t, hot().OnMissing)
+	require.Equal(t, alert.MissingResolves, hot().OnMissing)
 
 	require.NoError(t, os.Mkdir(sidePath, 0o755))
 	require.ErrorContains(t, s.load().Err(), "f.tocsin.yml: is a directory")
@@ -251,7 +254,7 @@ func TestLostSideFiles(t *testing.T) {
 	named := s.write("f.tocsin.yml", side)
 	require.ErrorContains(t, s.load(named).Err(), named+": is the side file of "+filepath.Join(s.dir, "f.yml")+", which is not among the rule files")
 	require.NoError(t, s.load(filepath.Join(s.dir, "f.yml")).Err())
-	require.Equal(t, MissingHolds, s.set.Groups()[0].Rules[2].OnMissing, "no pattern has to name it")
+	require.Equal(t, alert.MissingHolds, s.set.Groups()[0].Rules[2].OnMissing, "no pattern has to name it")
 
 	require.NoError(t, os.Rename(named, filepath.Join(s.dir, "f.tocsin.yaml")))
 	require.ErrorContains(t, s.load().Err(), "f.tocsin.yaml: the side file of "+filepath.Join(s.dir, "f.yml")+" is "+named+"; rename this one")
@@ -273,12 +276,16 @@ func TestCheckShowsWhatBecameOfSideFiles(t *testing.T) {
 		require.Equal(t, ExtendedRule{
 			Group: "node", Name: "Hot", Line: 10, SaidIn: sidePath + ":4",
 			PromQL: `cpu{env=~"prod.*",zone="a"} > 99 or cpu{zone="b"} > 97.5 or cpu{zone!="b"} > 95 unless cpu{env=~"prod.*",zone="a"}`,
-			Clear:  "cpu < 90", OnMissing: MissingHolds, Present: "cpu", FlapTransitions: 5, FlapWithin: 600,
+			Clear:  "cpu < 90", OnMissing: alert.MissingHolds, Present: "cpu", FlapTransitions: 5, FlapWithin: 600,
 			Notes: []string{
 				`thresholds: > 99 for {zone="a",env=~"prod.*"}, > 97.5 for {zone="b"}, > 95 otherwise`, "clears when: cpu < 90",
 				"when its series is gone: hold", "its series is there while: cpu", "flapping: more than 5 transitions within 10m",
 			},
 		}, f.Extended[0])
+		text, err := json.Marshal(f.Extended)
+		require.NoError(t, err)
+		require.Equal(t, 1, strings.Count(string(text), `"onMissing":`), "the default goes without saying")
+		require.Contains(t, string(text), `"onMissing":"hold"`)
 	}
 	require.NoError(t, os.WriteFile(sidePath, []byte("groups: [{name: x}]\n"), 0o644))
 	r := Check([]string{path}, compiler())
@@ -336,7 +343,7 @@ func FuzzSide(f *testing.F) {
 				require.Equal(t, Alerting, r.Kind)
 				require.NotEmpty(t, r.ExtendedIn)
 				require.Equal(t, contentID(r), r.ID)
-				require.Equal(t, r.Clear != nil || r.OnMissing != "", r.Present != nil)
+				require.Equal(t, r.Clear != nil || r.OnMissing != alert.MissingResolves, r.Present != nil)
 				require.True(t, r.Plan.Evaluable())
 			}
 		}

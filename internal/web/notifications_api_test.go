@@ -13,18 +13,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/ledger"
+	"github.com/tocsin/tocsin/internal/notify"
 )
 
 // aFullOutbox has one of everything, text in all that others write.
 func aFullOutbox(text string) Notifications {
 	now := fixtureNow()
 	return Notifications{
-		Waiting: []QueuedNotification{{
-			ID: 4, Receiver: text, Integration: "webhook", Alerts: []QueuedAlert{{Labels: labels.FromStrings("alertname", text)}}, AlertCount: 3,
+		Waiting: []notify.Pending{{
+			ID: 4, Receiver: text, Integration: "webhook", Alerts: []notify.PendingAlert{{Labels: labels.FromStrings("alertname", text)}}, AlertCount: 3,
 			CreatedAt: now.Add(-time.Minute), NextAt: now.Add(time.Minute), Attempts: 2, LastError: text,
 		}},
-		DeadLetters: []QueuedNotification{{ID: 2, Receiver: text, Integration: "email", AlertCount: 1, CreatedAt: now.Add(-time.Hour), LastError: text}},
-		Circuits: []Circuit{
+		DeadLetters: []notify.Pending{{ID: 2, Receiver: text, Integration: "email", AlertCount: 1, CreatedAt: now.Add(-time.Hour), LastError: text}},
+		Circuits: []notify.Circuit{
 			{Receiver: text, Integration: "webhook", State: "open", Failures: 7, Until: now.Add(30 * time.Second), LastError: text},
 			{Receiver: "fine", Integration: "webhook", State: "closed"},
 		},

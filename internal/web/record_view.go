@@ -98,7 +98,7 @@ func (t *Tenant) recordView(ctx context.Context, now clock) recordView {
 func transitionViewOf(e *ledger.Recorded, now clock) transitionView {
 	v := transitionView{
 		When: now.moment(e.At), From: e.From.String(), Name: e.Rule, Value: figure(e.Value), Exact: strconv.FormatFloat(e.Value, 'g', -1, 64),
-		Threshold: e.Threshold, Expr: e.Expr, Version: e.RuleID[:min(len(e.RuleID), shortVersion)], Reason: reasonWords(e.Reason),
+		Threshold: e.Threshold, Expr: e.Expr, Version: e.RuleID[:min(len(e.RuleID), shortVersion)], Reason: e.Reason.Text(),
 		Summary: e.Annotations.Get("summary"),
 	}
 	v.Word, v.Class = changeWord(&e.Transition)
@@ -133,7 +133,7 @@ const maxTold = 4
 func changeWord(t *alert.Transition) (word, class string) {
 	switch {
 	case t.Mark():
-		return reasonWords(t.Reason), "mark"
+		return t.Reason.Word(), "mark"
 	case t.Resolved():
 		return "resolved", "resolved"
 	case t.To == alert.Inactive:
@@ -153,40 +153,6 @@ func lasted(t *alert.Transition) time.Duration {
 		return t.At.Sub(t.ActiveAt)
 	}
 	return 0
-}
-
-func reasonWords(r alert.Reason) string {
-	switch r {
-	case alert.NoReason:
-		return ""
-	case alert.Condition:
-		return "the condition holds"
-	case alert.ForElapsed:
-		return "held for as long as the rule asks"
-	case alert.ForGrew:
-		return "the rule's for grew"
-	case alert.Cleared:
-		return "the condition cleared"
-	case alert.KeepFiringEnded:
-		return "keep_firing_for ended"
-	case alert.HysteresisCleared:
-		return "the clear expression holds"
-	case alert.SeriesMissing:
-		return "the series is gone"
-	case alert.LimitExceeded:
-		return "the rule has too many alerts"
-	case alert.RuleGone:
-		return "the rule is gone"
-	case alert.BeganFlapping:
-		return "flapping"
-	case alert.Calm:
-		return "calm again"
-	case alert.NoData:
-		return "no data"
-	case alert.DataBack:
-		return "data are back"
-	}
-	return r.String()
 }
 
 func outcomeWords(o ledger.Outcome) string {

@@ -11,7 +11,9 @@ import (
 	amlabels "github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// RecurringSilence is a silence that comes back: on some days of the week, between two times of day, in one time zone.
+// RecurringSilence is a silence that comes back: on some days of the week, between two times of day, in one time zone. It is
+// not notify's Recurring, which has any number of windows: here are the one that people ask for, without a list around it, and
+// a name that they need not take for a number.
 type RecurringSilence struct {
 	// ID is given when it is made.
 	ID string `json:"id"`

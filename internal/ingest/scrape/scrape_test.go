@@ -1,12 +1,9 @@
 package scrape
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,143 +15,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	promconfig "github.com/prometheus/prometheus/config"
-	_ "github.com/prometheus/prometheus/discovery/file"
-	_ "github.com/prometheus/prometheus/discovery/http"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
-	"github.com/prometheus/prometheus/promql"
 	upstream "github.com/prometheus/prometheus/scrape"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin/tocsin/internal/history"
-	"github.com/tocsin/tocsin/internal/plan"
-	"github.com/tocsin/tocsin/internal/series"
 )
-
-// rig is a scraper that writes to a real history.
-type rig struct {
-	t       *testing.T
-	store   *history.Store
-	scraper *Scraper
-	log     *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func newRig(t *testing.T, o Options, ho history.Options) *rig {
-	t.Helper()
-	ho.Dir = t.TempDir()
-	store, err := history.Open(ho)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	r := &rig{t: t, store: store, log: &lockedBuffer{}}
-	o.Appendable, o.ReloadInterval = store, 50*time.Millisecond
-	o.Logger = slog.New(slog.NewTextHandler(r.log, nil))
-	r.scraper, err = New(o)
-	require.NoError(t, err)
-	t.Cleanup(r.scraper.Stop)
-	return r
-}
-
-// run applies a configuration and starts.
-func (r *rig) run(format string, args ...any) {
-	r.t.Helper()
-	r.apply(format, args...)
-	require.NoError(r.t, r.scraper.Start())
-}
-
-func load(t *testing.T, format string, args ...any) *promconfig.Config {
-	t.Helper()
-	cfg, err := promconfig.Load("global: {scrape_interval: 100ms, scrape_timeout: 100ms}\n"+fmt.Sprintf(format, args...), nil)
-	require.NoError(t, err)
-	return cfg
-}
-
-func (r *rig) apply(format string, args ...any) {
-	r.t.Helper()
-	require.NoError(r.t, r.scraper.Apply(load(r.t, format, args...)))
-}
-
-func (r *rig) query(text string) promql.Vector {
-	r.t.Helper()
-	p, err := plan.NewCompiler(plan.Options{}).Compile(text)
-	require.NoError(r.t, err)
-	vec, err := r.store.Eval(r.t.Context(), p, time.Now())
-	require.NoError(r.t, err)
-	return vec
-}
-
-// eventually polls until the query's result satisfies ok.
-func (r *rig) eventually(text string, ok func(promql.Vector) bool) promql.Vector {
-	r.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		vec := r.query(text)
-		if ok(vec) {
-			return vec
-		}
-		if time.Now().After(deadline) {
-			r.t.Fatalf("%s is %v; the log says:\n%s", text, vec, r.log)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// has waits until the query returns n series.
-func (r *rig) has(n int, text string) promql.Vector {
-	r.t.Helper()
-	return r.eventually(text, func(v promql.Vector) bool { return len(v) == n })
-}
-
-// target serves a payload that can be changed.
-type target struct {
-	*httptest.Server
-	mu          sync.Mutex
-	body        []byte
-	contentType string
-	requests    []http.Header
-}
-
-func newTarget(t *testing.T, contentType, body string) *target {
-	t.Helper()
-	tg := &target{contentType: contentType, body: []byte(body)}
-	tg.Server = httptest.NewServer(tg)
-	t.Cleanup(tg.Close)
-	return tg
-}
-
-func (tg *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	tg.mu.Lock()
-	defer tg.mu.Unlock()
-	tg.requests = append(tg.requests, r.Header.Clone())
-	w.Header().Set("Content-Type", tg.contentType)
-	_, _ = w.Write(tg.body)
-}
-
-func (tg *target) set(body string) {
-	tg.mu.Lock()
-	defer tg.mu.Unlock()
-	tg.body = []byte(body)
-}
-
-func (tg *target) addr() string { return strings.TrimPrefix(tg.URL, "http://") }
 
 const (
 	textType        = "text/plain; version=0.0.4"
@@ -203,23 +70,6 @@ func TestFormats(t *testing.T) {
 	found, err := q.Select(now-60_000, now+60_000, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__", "requests_total")})
 	require.NoError(t, err)
 	require.NotEmpty(t, found, "the exemplar of OpenMetrics and protobuf must be kept")
-}
-
-// last returns the newest float sample of one metric.
-func (r *rig) last(name string) float64 {
-	r.t.Helper()
-	q, err := r.store.Querier(math.MinInt64, math.MaxInt64)
-	require.NoError(r.t, err)
-	defer q.Close()
-	set := q.Select(r.t.Context(), false, nil, labels.MustNewMatcher(labels.MatchEqual, "__name__", name))
-	require.True(r.t, set.Next())
-	it := set.At().Iterator(nil)
-	var v float64
-	for it.Next() == chunkenc.ValFloat {
-		_, v = it.At()
-	}
-	require.NoError(r.t, it.Err())
-	return v
 }
 
 func TestSeriesThatDisappearsGoesStale(t *testing.T) {
@@ -326,99 +176,6 @@ func TestInnerJobPanicsOnNonsense(t *testing.T) {
 		func() { InnerJob("j", "a:80", "/", "", time.Second, time.Minute) })
 }
 
-func TestSeriesOverLimitsLoseOnlyThemselves(t *testing.T) {
-	tg := newTarget(t, textType, fmt.Sprintf("a 1\nlong{l=%q} 1\nlonger{l=%q} 1\nz 1\n", strings.Repeat("x", 300), strings.Repeat("x", 400)))
-	reg := prometheus.NewRegistry()
-	r := newRig(t, Options{}, history.Options{Limits: series.Limits{ValueLength: 200}, Registerer: reg})
-	job := "scrape_configs: [{job_name: j, static_configs: [{targets: ['%s']}]}]"
-	r.run(job, tg.addr())
-	r.has(1, "z")
-	r.has(1, "up == 1")
-	r.eventually("count_over_time(z[1m])", func(v promql.Vector) bool { return len(v) == 1 && v[0].F >= 3 })
-	require.Empty(t, r.query("{__name__=~'long.*'}"))
-	require.Equal(t, 1, strings.Count(r.log.String(), "over the limits"), r.log)
-	require.Contains(t, r.log.String(), "target="+tg.URL+"/metrics dropped=2")
-	// Not the refused series alone: no staleness marker, and no lost neighbour, when they go.
-	tg.set("a 1\n")
-	r.has(0, "z")
-	r.has(1, "a")
-	require.Empty(t, r.query("{__name__=~'long.*'}"))
-	require.NotContains(t, r.log.String(), "append failed")
-}
-
-func TestTooOldSampleDoesNotFailTheScrape(t *testing.T) {
-	now := time.Now()
-	tg := newTarget(t, textType, fmt.Sprintf("fresh 1\nold 1 %d\n", now.Add(-3*time.Hour).UnixMilli()))
-	// With an out-of-order window the storage has another name for what is too old.
-	r := newRig(t, Options{}, history.Options{OutOfOrderWindow: time.Minute})
-	r.run("scrape_configs: [{job_name: j, static_configs: [{targets: ['%s']}]}]", tg.addr())
-	r.has(1, "up == 1")
-	r.eventually("count_over_time(fresh[1m])", func(v promql.Vector) bool { return len(v) == 1 && v[0].F >= 3 })
-	require.Len(t, r.query("up == 1"), 1, r.log)
-}
-
-func TestBodySize(t *testing.T) {
-	tg := newTarget(t, textType, "a 1\n"+strings.Repeat("# padding\n", 1000))
-	r := newRig(t, Options{BodySize: 1000}, history.Options{})
-	r.run(`
-scrape_configs:
-- {job_name: default, static_configs: [{targets: ['%[1]s']}]}
-- {job_name: own, body_size_limit: 1MB, static_configs: [{targets: ['%[1]s']}]}
-`, tg.addr())
-	r.has(1, `up{job="default"} == 0`)
-	r.has(1, `up{job="own"} == 1`)
-}
-
-func TestBadConfigurationChangesNothing(t *testing.T) {
-	tg := newTarget(t, textType, "a 1\n")
-	r := newRig(t, Options{}, history.Options{})
-	good := fmt.Sprintf("scrape_configs: [{job_name: j, static_configs: [{targets: ['%s']}]}]", tg.addr())
-	r.run("%s", good)
-	r.has(1, "a")
-
-	bad := load(t, "scrape_configs: [{job_name: j2, scheme: https, tls_config: {ca_file: /no/such/file}, static_configs: [{targets: ['%s']}]}]", tg.addr())
-	err := r.scraper.Apply(bad)
-	require.ErrorContains(t, err, `job "j2"`)
-	require.ErrorContains(t, err, "/no/such/file")
-	twice := load(t, "%s", good)
-	twice.ScrapeConfigs = append(twice.ScrapeConfigs, InnerJob("j", "x:80", "/", "", time.Second, time.Second))
-	require.ErrorContains(t, r.scraper.Apply(twice), `two jobs are named "j"`)
-	require.ErrorContains(t, r.scraper.Apply(&promconfig.Config{}), "scrape_configs")
-	tg.set("a 2\n")
-	r.has(1, "a == 2")
-
-	// A good one takes effect, and the job that is not in it any more ends.
-	r.apply("scrape_configs: [{job_name: other, static_configs: [{targets: ['%s']}]}]", tg.addr())
-	r.has(1, `a{job="other"}`)
-	require.NotContains(t, r.scraper.Manager().TargetsActive(), "j")
-	require.Equal(t, []string{"other"}, r.scraper.Manager().ScrapePools())
-}
-
-func TestBadJobAtTheStartHarmsOnlyItself(t *testing.T) {
-	tg := newTarget(t, textType, "a 1\n")
-	r := newRig(t, Options{}, history.Options{})
-	r.run(`
-scrape_configs:
-- {job_name: bad, scheme: https, tls_config: {ca_file: /no/such/file}, static_configs: [{targets: ['%[1]s']}]}
-- {job_name: good, static_configs: [{targets: ['%[1]s']}]}
-`, tg.addr())
-	r.has(1, `a{job="good"}`)
-	require.Contains(t, r.log.String(), "/no/such/file")
-	require.Contains(t, r.log.String(), "job=bad")
-	require.Positive(t, r.scraper.Samples())
-}
-
-func TestUnixSocketIsNamedAsUnsupported(t *testing.T) {
-	r := newRig(t, Options{Inner: map[string]http.Handler{"x:80": http.NotFoundHandler()}}, history.Options{})
-	r.apply(`
-scrape_configs:
-- {job_name: static, static_configs: [{targets: ['a:1'], labels: {__unix_socket__: /s}}]}
-- {job_name: relabeled, relabel_configs: [{target_label: __unix_socket__, replacement: /s}], static_configs: [{targets: ['a:1']}]}
-- {job_name: plain, static_configs: [{targets: ['a:1']}]}
-`)
-	require.Equal(t, 2, strings.Count(r.log.String(), "__unix_socket__"), r.log)
-}
-
 func TestStopIsBoundedAndFinal(t *testing.T) {
 	entered := make(chan struct{}, 100)
 	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -442,13 +199,6 @@ func TestStopIsBoundedAndFinal(t *testing.T) {
 
 	never := newRig(t, Options{Inner: map[string]http.Handler{"a:80": http.NotFoundHandler()}}, history.Options{})
 	never.scraper.Stop()
-}
-
-func TestOptions(t *testing.T) {
-	_, err := New(Options{})
-	require.ErrorContains(t, err, "no Appendable")
-	_, err = New(Options{Appendable: &history.Store{}, ReloadInterval: -1})
-	require.ErrorContains(t, err, "reload interval")
 }
 
 func TestPipeListener(t *testing.T) {
