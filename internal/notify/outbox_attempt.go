@@ -272,12 +272,7 @@ func (o *outbox) superseded(l *lane, it *item) func() {
 	l.items = append(l.items[:1:1], l.items[2:]...)
 	next.out = true
 	delete(o.items, next.id)
-	m := *next.msg
-	m.FallbackSent = m.FallbackSent || it.msg.FallbackSent
-	it.msg = &m
-	// What the notification log says of the repeat goes with the words: by itself it would make them look out of date.
-	it.told, next.told = next.told, ledger.Told{}
-	it.drops = slices.Concat(it.drops, next.drops, []uint64{next.id})
+	it.say(next)
 	return func() {
 		_ = o.replace(it) // It is counted, and what was refused is owed.
 		o.postpone(it)
@@ -285,6 +280,16 @@ func (o *outbox) superseded(l *lane, it *item) func() {
 		defer o.mu.Unlock()
 		o.gone(1)
 	}
+}
+
+// say gives it the words of a later one, which is dropped.
+func (it *item) say(next *item) {
+	m := *next.msg
+	m.FallbackSent = m.FallbackSent || it.msg.FallbackSent
+	it.msg = &m
+	// What the notification log says of the repeat goes with the words: by itself it would make them look out of date.
+	it.told, next.told = next.told, ledger.Told{}
+	it.drops = slices.Concat(it.drops, next.drops, []uint64{next.id})
 }
 
 // settle takes out of the ledger what is delivered, with what it took the place of.

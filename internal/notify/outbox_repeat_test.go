@@ -158,3 +158,21 @@ func TestReplacementsKeepTheirOrder(t *testing.T) {
 		require.Equal(t, writes[1].msg.Seq, b.words().Seq)
 	})
 }
+
+// A crash while a repeat waits behind a message that is under way: what both say is told once, in the later words.
+func TestRepeatBehindIsToldOnce(t *testing.T) {
+	inBubble(t, "1h", func(b *bubble) {
+		b.hook.Always(sim.Behaviour{Hang: true})
+		send(b.n, firing("A"))
+		b.pass(5 * time.Second)
+		last := b.again(b.words())
+		require.Len(t, b.waiting(), 2)
+		b.crash()
+		b.pass(time.Second)
+		require.Equal(t, last.msg.Seq, b.words().Seq)
+		b.hook.Always(sim.Behaviour{})
+		b.pass(time.Minute)
+		require.Equal(t, "A firing", b.told())
+		require.Empty(t, b.waiting())
+	})
+}

@@ -20,8 +20,10 @@ func (o *outbox) start(last map[string]int64) error {
 	resumed := o.resumable(kept, last)
 	// Two that were refused may have been written in any order.
 	slices.SortFunc(resumed, func(a, b *item) int { return cmp.Or(cmp.Compare(a.msg.Seq, b.msg.Seq), cmp.Compare(a.id, b.id)) })
+	resumed = onceEach(resumed)
 	now, most := time.Now(), o.settings.Load().MaxBackoff
 	o.mu.Lock()
+	o.fallBehind() // What was said twice is to be written once.
 	for _, seq := range last {
 		o.lastSeq = max(o.lastSeq, seq) // The clock may have been set back.
 	}
@@ -70,6 +72,23 @@ func (o *outbox) resumable(kept []ledger.Notification, last map[string]int64) (o
 			}
 			continue
 		}
+		out = append(out, it)
+	}
+	return out
+}
+
+// onceEach makes one of messages that follow each other in a lane and say the same: a repeat that came while the one before
+// it was under way.
+func onceEach(all []*item) (out []*item) {
+	last := map[laneKey]*item{}
+	for _, it := range all {
+		key := it.msg.lane()
+		if before := last[key]; before != nil && it.msg.repeats(before.msg) {
+			before.say(it)
+			before.unwritten = true
+			continue
+		}
+		last[key] = it
 		out = append(out, it)
 	}
 	return out
