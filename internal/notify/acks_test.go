@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	amalert "github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -180,6 +181,21 @@ func TestFlappingIsToldOnce(t *testing.T) {
 	send(n, firing("A"))
 	eventually(t, "repeated when it is calm", func() bool { return len(h.got()) >= told+3 })
 	require.Equal(t, 2, toldOfFlapping(h))
+}
+
+// An alert that begins to flap while a message that does not say so is delivered is news still.
+func TestFlappingBeginsDuringADelivery(t *testing.T) {
+	now := time.Now()
+	key := laneKey{target{"r", "webhook", 0}, "g"}
+	calm := firing("A")
+	plain, flaps := fromOutgoing(&calm, now, time.Hour), newFlaps(now)
+	o := flapping(firing("A"), now)
+	said := fromOutgoing(&o, now, time.Hour)
+	flaps.set(plain.Fingerprint(), true, now)
+	flaps.told(key, []*amalert.Alert{plain})
+	require.True(t, flaps.news(key, []*amalert.Alert{said}, now))
+	flaps.told(key, []*amalert.Alert{said})
+	require.False(t, flaps.news(key, []*amalert.Alert{said}, now))
 }
 
 // The annotations are of what ended, has no data or is flapping; what just fires is exactly Alertmanager's.

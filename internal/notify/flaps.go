@@ -69,7 +69,7 @@ func (f *flaps) news(key laneKey, alerts []*amalert.Alert, toldAt time.Time) boo
 	return false
 }
 
-// told notes that a lane was told of alerts.
+// told notes that a lane was told of alerts: of those that began to flap after the message was made, it did not say so.
 func (f *flaps) told(key laneKey, alerts []*amalert.Alert) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,7 +77,7 @@ func (f *flaps) told(key laneKey, alerts []*amalert.Alert) {
 		return
 	}
 	for _, a := range alerts {
-		if fl := f.all[a.Fingerprint()]; fl != nil && !a.Resolved() {
+		if fl := f.all[a.Fingerprint()]; fl != nil && !a.Resolved() && a.Annotations[AnnotationFlapping] != "" {
 			fl.told[key] = true
 		}
 	}
