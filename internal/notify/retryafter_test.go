@@ -394,6 +394,7 @@ func TestRetryAfter(t *testing.T) {
 			eventually(t, "noted", func() bool { c := n.Circuits(); return len(c) == 1 && !c[0].Until.IsZero() })
 			limited := n.Circuits()[0]
 			require.True(t, limited.Troubled())
+			require.False(t, n.Waiting()[0].NextAt.Before(limited.Until))
 			require.Contains(t, limited.LastError, "429")
 			send(n, firing("B"))
 			eventually(t, "both are delivered", func() bool { return len(f.got()) == 2 })

@@ -75,6 +75,7 @@ func (n *Notifier) Waiting() []Pending {
 	if o == nil {
 		return out
 	}
+	now := time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, p := range o.ports {
@@ -86,6 +87,9 @@ func (n *Notifier) Waiting() []Pending {
 				v := it.msg.pending()
 				v.ID, v.CreatedAt, v.NextAt, v.Attempts, v.LastError = it.id, it.created, it.next, it.attempts, it.lastErr
 				v.Delivering = i == 0 && l.flying
+				if until := p.leftAloneUntil(now); until.After(v.NextAt) {
+					v.NextAt = until
+				}
 				out = append(out, v)
 			}
 		}
@@ -133,6 +137,17 @@ func (m *message) pending() Pending {
 	return v
 }
 
+// leftAloneUntil returns until when nothing is sent to p, the zero time where something may be. The lock is held.
+func (p *port) leftAloneUntil(now time.Time) (until time.Time) {
+	if p.circuit.state == circuitOpen {
+		until = p.circuit.until
+	}
+	if p.pausedUntil.After(now) && p.pausedUntil.After(until) {
+		until = p.pausedUntil
+	}
+	return until
+}
+
 // Circuits returns how each integration does, by receiver.
 func (n *Notifier) Circuits() []Circuit {
 	out := []Circuit{}
@@ -148,12 +163,7 @@ func (n *Notifier) Circuits() []Circuit {
 			Receiver: key.Receiver, Integration: key.Integration, Index: key.Index, State: p.circuit.state.String(),
 			Failures: p.circuit.failures, Delivering: p.flying, Configured: p.via != nil,
 		}
-		if p.circuit.state == circuitOpen {
-			c.Until = p.circuit.until
-		}
-		if p.pausedUntil.After(now) && p.pausedUntil.After(c.Until) {
-			c.Until = p.pausedUntil
-		}
+		c.Until = p.leftAloneUntil(now)
 		var next time.Time
 		for _, l := range p.lanes {
 			c.Waiting += len(l.items)
